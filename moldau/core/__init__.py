@@ -1,0 +1,1 @@
+"""The broker: protocol, log, quorum, metadata, groups and server. Knows nothing of the layers above it."""

@@ -1,0 +1,1 @@
+"""What every layer stands on: clock, files, errors, ids, options, pending answers."""
