@@ -1,0 +1,1 @@
+"""Listeners and receive buffers: bytes in, whole frames out. Knows no message."""
