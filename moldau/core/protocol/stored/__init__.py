@@ -1,0 +1,1 @@
+"""What Kafka keeps in its internal topics and files, declared, and how it is framed there."""
