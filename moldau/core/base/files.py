@@ -8,7 +8,10 @@ Errors are OSError with errno, in every implementation.
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -81,6 +84,18 @@ class Files(Protocol):
     def is_directory(self, path: str) -> bool: ...
 
     def modified_ms(self, path: str) -> int: ...
+
+    def lock(self, path: str) -> int:
+        """Open `path` (created if absent) and lock it against every other process, JVMs included.
+
+        The lock lasts until the returned handle is closed. Raises BlockingIOError when another holds it.
+        """
+
+    def boot_id(self) -> str:
+        """Names this run of the operating system: while it stays, the page cache was not lost. Empty if not known."""
+
+    def filesystem_sync_reports_errors(self) -> bool:
+        """Whether `sync_filesystem` fails when a page could not be written (Linux 5.8 or newer)."""
 
 
 class OsFiles:
@@ -176,3 +191,27 @@ class OsFiles:
 
     def modified_ms(self, path: str) -> int:
         return os.stat(path).st_mtime_ns // 1_000_000
+
+    def lock(self, path: str) -> int:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            # flock keeps out a second open in this process too; a JVM only heeds the POSIX lock.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BlockingIOError(error.errno, "locked by another process", path) from error
+            raise
+        return handle
+
+    def boot_id(self) -> str:
+        try:
+            return self.read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+        except OSError:
+            return ""
+
+    def filesystem_sync_reports_errors(self) -> bool:
+        system = os.uname()
+        release = re.match(r"(\d+)\.(\d+)", system.release)
+        return system.sysname == "Linux" and release is not None and (int(release[1]), int(release[2])) >= (5, 8)
