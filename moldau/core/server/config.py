@@ -83,12 +83,6 @@ class BrokerConfig:
         at_least=MIB,
         doc="Bytes of answers that slow readers have not taken; past it they are not served until they do.",
     )
-    send_buffer_bytes: int = option(
-        "moldau.send.buffer.bytes",
-        MIB,
-        at_least=64 * KIB,
-        doc="Bytes of answers one connection may leave untaken before its next requests wait.",
-    )
     pipeline_max_answers: int = option(
         "moldau.pipeline.max.answers",
         1000,

@@ -1,0 +1,272 @@
+"""One connection's way out: answers straight to its socket, slices of files straight from the page cache.
+
+Writes go to the socket's descriptor, not through the transport: uvloop has no `sendfile`, and two queues to one
+socket have no order. What the kernel does not take at once waits here; the loop then tells when the socket is
+writable, by way of a duplicate descriptor (it allows no second watcher on a transport's own).
+
+Slices are counted references: each is released once sent, or when the connection is lost. Long slices go by
+`sendfile`; cold ones are read on the pool for lagging readers first, so that the loop never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from moldau.core.base.options import KIB, MIB
+from moldau.core.base.workers import Worker
+from moldau.core.net.receive import Budget
+
+COPY_MAX = 64 * KIB
+SEND_AT_ONCE = 4 * MIB
+PROBE_STEP = 128 * KIB
+GATHER_MAX = 512
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+
+
+class Slice(Protocol):
+    """A piece of a file: what `core.log` hands out (`FileSlice`)."""
+
+    @property
+    def handle(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self) -> bytes: ...
+
+    def release(self) -> None: ...
+
+
+Chunk = bytes | Slice
+
+
+class Outbox:
+    """Sends chunks in order.
+
+    `on_drained` is called when everything that waited has gone, `on_broken` when the peer is gone.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_cold",
+        "_descriptor",
+        "_loop",
+        "_on_broken",
+        "_on_drained",
+        "_sent",
+        "_waiting",
+        "_waits_for",
+        "_watched",
+        "waiting_bytes",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        descriptor: int,
+        cold_reads: Worker,
+        budget: Budget,
+        on_drained: Callable[[], None],
+        on_broken: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._descriptor = descriptor
+        self._cold = cold_reads
+        self._budget = budget  # counts what waits here; a connection that is over it gets no new answers
+        self._on_drained = on_drained
+        self._on_broken = on_broken
+        self._waiting: deque[Chunk] = deque()
+        self._sent = 0  # bytes of the first waiting chunk that are out
+        self._waits_for = ""  # "", "socket", "disk" or "closed"
+        self._watched = -1  # the duplicate that the loop watches
+        self.waiting_bytes = 0  # bytes held in memory here; slices of files hold none
+
+    @property
+    def busy(self) -> bool:
+        """Something was not taken yet."""
+        return bool(self._waiting)
+
+    def write(self, data: bytes) -> None:
+        """Send `data` behind whatever waits."""
+        if self._waits_for == "closed":
+            return
+        if not self._waiting:
+            try:
+                sent = os.write(self._descriptor, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._broken()
+                return
+            if sent == len(data):
+                return
+            self._sent = sent
+        self._waiting.append(data)
+        self.waiting_bytes += len(data)
+        self._budget.used += len(data)
+        if not self._waits_for:
+            self._watch()
+
+    def write_chunks(self, chunks: list[Chunk]) -> None:
+        """Send an answer that holds slices of files."""
+        if self._waits_for == "closed":
+            release(chunks)
+            return
+        if not self._waiting:
+            chunks = _copy_short(chunks)
+            if len(chunks) == 1 and isinstance(chunks[0], bytes):
+                self.write(chunks[0])
+                return
+        for chunk in chunks:
+            self._waiting.append(chunk)
+            if isinstance(chunk, bytes):
+                self.waiting_bytes += len(chunk)
+                self._budget.used += len(chunk)
+        if not self._waits_for:
+            self._go_on()
+
+    def close(self) -> None:
+        """The connection is gone: let go of every slice, write no more."""
+        self._unwatch()
+        self._waits_for = "closed"
+        release(self._waiting)
+        self._waiting.clear()
+        held, self.waiting_bytes = self.waiting_bytes, 0
+        if held:
+            self._budget.give_back(held)
+        if self._watched >= 0:
+            os.close(self._watched)
+            self._watched = -1
+
+    def _go_on(self) -> None:
+        """Send from the front until done or until something must be waited for."""
+        try:
+            while self._waiting:
+                if not self._send_first(self._waiting[0]):
+                    return
+        except BlockingIOError:
+            self._watch()
+            return
+        except OSError:
+            self._broken()
+            return
+        self._unwatch()
+        self._on_drained()
+
+    def _send_first(self, chunk: Chunk) -> bool:
+        """Send some of the first chunk. False: it waits for the disk."""
+        left = len(chunk) - self._sent
+        if isinstance(chunk, bytes):
+            sent = os.write(self._descriptor, memoryview(chunk)[self._sent :])
+        else:
+            position = chunk.position + self._sent
+            if not is_warm(chunk, position):
+                self._warm_up(chunk, position)
+                return False
+            sent = os.sendfile(self._descriptor, chunk.handle, position, min(left, SEND_AT_ONCE))
+            if sent == 0:
+                raise OSError("a slice reaches past the end of its file")
+        if sent < left:
+            self._sent += sent
+            return True
+        self._sent = 0
+        self._waiting.popleft()
+        if isinstance(chunk, bytes):
+            self.waiting_bytes -= len(chunk)
+            self._budget.give_back(len(chunk))
+        else:
+            chunk.release()
+        return True
+
+    def _watch(self) -> None:
+        if self._waits_for == "socket":
+            return
+        if self._watched < 0:
+            self._watched = os.dup(self._descriptor)
+        self._waits_for = "socket"
+        self._loop.add_writer(self._watched, self._go_on)
+
+    def _unwatch(self) -> None:
+        if self._waits_for == "socket":
+            self._loop.remove_writer(self._watched)
+            self._waits_for = ""
+
+    def _broken(self) -> None:
+        self.close()
+        self._on_broken()
+
+    def _warm_up(self, chunk: Slice, position: int) -> None:
+        """Have a cold stretch read by the pool for lagging readers; the slice stays referenced meanwhile."""
+        self._unwatch()
+        self._waits_for = "disk"
+        handle = chunk.handle
+        end = min(chunk.position + len(chunk), position + SEND_AT_ONCE)
+
+        def read_through() -> None:
+            at = position
+            while at < end:
+                got = len(os.pread(handle, min(MIB, end - at), at))
+                if not got:
+                    break
+                at += got
+
+        def warm(_result: None, error: BaseException | None) -> None:
+            if self._waits_for != "disk":
+                return
+            self._waits_for = ""
+            if error is not None:
+                self._broken()
+            else:
+                self._go_on()
+
+        self._cold.submit(read_through, warm)
+
+
+def is_warm(chunk: Slice, position: int) -> bool:
+    """Whether the next stretch can be read without waiting for the disk, probed a byte per readahead window."""
+    if not _NOWAIT:
+        return True
+    end = min(chunk.position + len(chunk), position + SEND_AT_ONCE)
+    probe = [bytearray(1)]
+    try:
+        for at in range(position, end, PROBE_STEP):
+            os.preadv(chunk.handle, probe, at, _NOWAIT)
+        os.preadv(chunk.handle, probe, end - 1, _NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without RWF_NOWAIT (tmpfs): its pages are memory anyway
+    return True
+
+
+def _copy_short(chunks: list[Chunk]) -> list[Chunk]:
+    """Neighbouring bytes and short warm slices become one piece: one write instead of several calls."""
+    merged: list[Chunk] = []
+    run: list[bytes] = []
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            run.append(chunk)
+        elif len(chunk) <= COPY_MAX and is_warm(chunk, chunk.position):
+            run.append(chunk.read())
+            chunk.release()
+        else:
+            if run:
+                merged.append(b"".join(run))
+                run = []
+            merged.append(chunk)
+    if run:
+        merged.append(b"".join(run))
+    return merged
+
+
+def release(chunks: Iterable[Chunk]) -> None:
+    """Let go of the slices among `chunks`."""
+    for chunk in chunks:
+        if not isinstance(chunk, bytes):
+            chunk.release()

@@ -1,0 +1,83 @@
+"""Which handler serves which API: what is registered here is what is served and advertised.
+
+Codecs are made at first use of an (API, version), so that a start compiles nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+from moldau.core.protocol import codec
+from moldau.core.protocol.registry import APIS, Api
+from moldau.core.server import handlers
+
+Handler = Callable[[Any, Any, int], Any]
+HandlerT = Callable[[Handler], Handler]
+
+_HANDLERS: dict[int, Handler] = {}
+_BY_REQUEST = {api.request: api for api in APIS.values()}
+
+
+class Endpoint:
+    """One (API, version), ready to serve: decode, handle, encode."""
+
+    __slots__ = ("api", "body_first", "decode", "encode", "handle", "request_flexible", "response_flexible", "version")
+
+    def __init__(self, api: Api, version: int, handle: Handler) -> None:
+        self.api = api
+        self.version = version
+        self.handle = handle
+        self.decode = codec.decoder(api.request, version)
+        self.encode = codec.chunk_encoder(api.response, version)
+        self.request_flexible = version >= api.flexible_since
+        # ApiVersions answers always have the oldest header, so that any client can read the refusal (KIP-511).
+        self.response_flexible = self.request_flexible and api.key != API_VERSIONS
+
+
+API_VERSIONS = 18
+
+
+def handles(request: type[Any]) -> Callable[[Handler], Handler]:
+    """Register the decorated function as the handler of `request`'s API."""
+
+    def register(handler: Handler) -> Handler:
+        key = _BY_REQUEST[request].key
+        if key in _HANDLERS:
+            raise ValueError(f"two handlers for API {key}")
+        _HANDLERS[key] = handler
+        return handler
+
+    return register
+
+
+def load() -> dict[int, Api]:
+    """Import every handler file; returns the APIs that are served, by key."""
+    for module in pkgutil.iter_modules(handlers.__path__):
+        importlib.import_module(f"{handlers.__name__}.{module.name}")
+    return {key: APIS[key] for key in sorted(_HANDLERS)}
+
+
+class Table:
+    """Endpoints by `api_key << 16 | version`, made at first use."""
+
+    __slots__ = ("_apis", "ready")
+
+    def __init__(self) -> None:
+        self._apis = load()
+        self.ready: dict[int, Endpoint] = {}
+
+    def resolve(self, key: int, version: int) -> Endpoint | None:
+        """The endpoint, or None for an API or version that is not served."""
+        api = self._apis.get(key)
+        if api is None or not api.min_version <= version <= api.max_version:
+            return None
+        endpoint = Endpoint(api, version, _HANDLERS[key])
+        self.ready[key << 16 | version] = endpoint
+        return endpoint
+
+    def is_flexible(self, key: int, version: int) -> bool:
+        """Whether a request of an unserved version of a served API has the flexible header."""
+        return key in self._apis and version >= self._apis[key].flexible_since
