@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -121,3 +122,15 @@ class ApacheKafka(BrokerProcess):
             "group.initial.rebalance.delay.ms": "0",
             **self.configs,
         }
+
+
+def _main(verb: str) -> None:
+    """For the set-up script: `fetch`, or `missing` (prints nothing when all is there)."""
+    if verb == "fetch":
+        fetch()
+    else:
+        print(missing() or "")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

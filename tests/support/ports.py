@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
-# Below Linux's ephemeral range (32768 and up), so that an outgoing connection never takes a port between the check and its use.
+# Below Linux's ephemeral range (32768 and up): no outgoing connection takes a port between the check and its use.
 FIRST, LAST = 20_000, 32_000
 
 _given: set[int] = set()

@@ -27,7 +27,7 @@ class StartFailed(Exception):
 
 
 class BrokerProcess(ABC):
-    """One broker on one port of 127.0.0.1 with its data below `directory`. Usable as a context manager: stopped at exit."""
+    """One broker on one port of 127.0.0.1, its data below `directory`. As a context manager it is stopped at exit."""
 
     name: str
 
@@ -150,7 +150,9 @@ class BrokerProcess(ABC):
             self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.running:
             self.kill() if kind is not None else self.stop()
 
