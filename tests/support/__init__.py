@@ -1,0 +1,1 @@
+"""Helpers that tests and benchmarks share: broker processes, raw requests, what is missing. Never part of moldau."""

@@ -20,7 +20,7 @@ def serves(host: str, port: int, timeout_s: float = 2.0) -> bool:
         connection.sendall(_METADATA_V1)
         answer = _exactly(connection, struct.unpack(">i", _exactly(connection, 4))[0])
         correlation_id, brokers = struct.unpack_from(">ii", answer)
-        return correlation_id == 7 and brokers > 0
+        return bool(correlation_id == 7 and brokers > 0)
     return False
 
 
