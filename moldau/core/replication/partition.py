@@ -47,7 +47,7 @@ class Partition:
         self.log = partition_log
         self.leader_epoch = leader_epoch
         self.internal = internal
-        self.synced_only = partition_log.config.synced
+        self.synced_only = partition_log.config.durable
         self.high_watermark = partition_log.synced_offset if self.synced_only else partition_log.written_offset
         self._written_waits: list[Wait] = []
         self._committed_waits: deque[Wait] = deque()
