@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from moldau.core.base.errors import ErrorCode
+from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.base.pending import Pending
 from moldau.core.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from moldau.core.server.context import Context
@@ -35,9 +35,10 @@ def init_producer_id(
         return InitProducerIdResponse(error_code=ErrorCode.INVALID_REQUEST)
     answer: Pending[InitProducerIdResponse] = Pending()
 
-    def given(producer_id: int) -> None:
-        if producer_id < 0:
-            answer.complete(InitProducerIdResponse(error_code=-producer_id))
+    def given(producer_id: int | Refusal) -> None:
+        if isinstance(producer_id, Refusal):
+            # Clients try again after this one, whatever kept the controller from handing out ids.
+            answer.complete(InitProducerIdResponse(error_code=ErrorCode.COORDINATOR_NOT_AVAILABLE))
         else:
             answer.complete(InitProducerIdResponse(producer_id=producer_id, producer_epoch=0))
 
