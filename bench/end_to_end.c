@@ -179,7 +179,7 @@ int main(int argc, char **argv) {
 
     uint64_t start = now_ns();
     Receiver receiver = {.measured_from = start + (uint64_t)(warmup * 1e9)};
-    uint64_t send_until = receiver.measured_from + (uint64_t)(seconds * 1e9), give_up = send_until + 2000000000u;
+    uint64_t send_until = receiver.measured_from + (uint64_t)(seconds * 1e9), give_up = send_until + 10000000000u;
     size_t sent = 0;
     int32_t correlation_id = 0;
     long errors = 0;

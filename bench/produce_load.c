@@ -3,7 +3,10 @@
  *   produce_load --port P --topic T [--host 127.0.0.1] [--partitions 1] [--connections 1] [--size 100]
  *                [--acks -1] [--seconds 5] [--warmup 1] [--version 9]
  *
- * Prints one JSON object: requests, rate, latencies in microseconds, errors, CPU of this client. One thread, one
+ *   produce_load --port P --topic T --first 1
+ *
+ * waits for the broker to come up and ends with its first acknowledged record: "first_ns" is that moment on
+ * CLOCK_MONOTONIC. Without --first it prints one JSON object: requests, rate, latencies in microseconds, errors, CPU of this client. One thread, one
  * epoll; the request bytes are made once per partition and only the correlation id is written anew.
  */
 #define _GNU_SOURCE
@@ -59,6 +62,40 @@ static int take(Connection *c) {
     return c->got >= size + 4;
 }
 
+/* One try to get one record acknowledged; every failure is a reason to try again. */
+static int acknowledged(const char *host, int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct timeval patience = {1, 0};
+    uint8_t answer[ANSWER_ROOM];
+    size_t got = 0;
+    int done = 0;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (inet_pton(AF_INET, host, &address.sin_addr) == 1 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, frames[0].at, frames[0].size, MSG_NOSIGNAL) == (ssize_t)frames[0].size) {
+        while (got < 4 || got < 4 + (size_t)get_int(answer, 4)) {
+            ssize_t n = recv(fd, answer + got, sizeof answer - got, 0);
+            if (n <= 0) break;
+            got += (size_t)n;
+        }
+        done = got > 4 && produce_error(answer + 4) == 0;
+    }
+    close(fd);
+    return done;
+}
+
+static int wait_for_first(const char *host, int port) {
+    uint64_t give_up = now_ns() + 120000000000u;
+    while (now_ns() < give_up) {
+        if (acknowledged(host, port)) {
+            printf("{\"first_ns\": %llu}\n", (unsigned long long)now_ns());
+            return 0;
+        }
+        usleep(1000);
+    }
+    return 1;
+}
+
 int main(int argc, char **argv) {
     const char *host = option(argc, argv, "host", "127.0.0.1");
     int port = atoi(option(argc, argv, "port", NULL));
@@ -77,6 +114,7 @@ int main(int argc, char **argv) {
 
     frames = calloc((size_t)partitions, sizeof *frames);
     for (int p = 0; p < partitions; p++) frames[p] = produce_frame(version, topic, p, acks, size, NULL, NULL);
+    if (atoi(option(argc, argv, "first", "0"))) return wait_for_first(host, port);
     Connection *all = calloc((size_t)connections, sizeof *all);
     int poll = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < connections; i++) {
