@@ -1,0 +1,370 @@
+"""Makes the source of a decoder from a declaration, for one version.
+
+The source is one flat function: neighbouring fixed-size fields, together with the first byte of the length behind
+them, are read by one struct; nested structs and arrays are inlined; objects are built by position. It trusts nothing:
+a count is checked against the bytes that are left (times the smallest size of an item) before its list is made, and
+lengths need no check of their own. Slices clamp, every read past the buffer raises IndexError or struct.error, and a
+position beyond `end` is refused last, before anything is handed out.
+
+Messages without `records` are copied to `bytes` first: that is cheaper than reading fields through a memoryview.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from moldau.core.base.errors import CorruptData
+from moldau.core.protocol import primitives
+from moldau.core.protocol.primitives import MAX_ARRAY, MAX_TAGS, READY
+from moldau.core.protocol.schema import Field, schema_of
+
+Decoder = Callable[[Any, int, int], tuple[Any, int]]
+
+FIXED = {
+    "bool": "?",
+    "int8": "b",
+    "int16": "h",
+    "int32": "i",
+    "int64": "q",
+    "uint16": "H",
+    "uint32": "I",
+    "float64": "d",
+    "uuid": "16s",
+}
+_CLASSIC_PREFIX = {"string": "h", "bytes": "i", "records": "i", "array": "i"}
+
+number_readers = cache(primitives.number_readers)
+text_readers = cache(primitives.text_readers)
+
+
+def smallest(fields: tuple[Field, ...], version: int, flexible: bool) -> int:
+    """The least bytes that a struct of these fields takes at `version`."""
+    size = 1 if flexible else 0
+    for field in fields:
+        if field.versions.covers(version) and not field.tagged.covers(version):
+            size += _smallest_value(field, version, flexible)
+    return size
+
+
+def _smallest_value(field: Field, version: int, flexible: bool) -> int:
+    if field.type in FIXED:
+        return struct.calcsize(">" + FIXED[field.type])
+    if field.struct is not None:
+        if field.nullable.covers(version):
+            return 1
+        return smallest(schema_of(field.struct).fields, version, flexible)
+    return 1 if flexible else struct.calcsize(">" + _CLASSIC_PREFIX[field.type])
+
+
+def holds_records(cls: type[Any]) -> bool:
+    """Whether a `records` field is anywhere inside."""
+    for field in schema_of(cls).fields:
+        inner = field.item or field
+        if inner.type == "records" or (inner.struct is not None and holds_records(inner.struct)):
+            return True
+    return False
+
+
+class DecoderSource:
+    """Collects the lines of one decoder. `pending` is the run of fixed-size reads not yet written out."""
+
+    def __init__(self, cls: type[Any], version: int, *, lenient: bool, fallback: Decoder | None) -> None:
+        schema = schema_of(cls)
+        self.version = version
+        self.flexible = schema.flexible.covers(version)
+        self.names: dict[str, Any] = {
+            "CorruptData": CorruptData,
+            "StructError": struct.error,
+            "uvarint": primitives.read_uvarint,
+            "length_tail": primitives.length_tail,
+            "string_tail": primitives.string_tail,
+            "uvarint_tail": primitives.uvarint_tail,
+            "skip_tags": primitives.skip_tags,
+            "unpack_from": struct.unpack_from,
+            "fallback": fallback,
+        }
+        self.lines: list[str] = []
+        self.depth = 2
+        self.pending: list[tuple[str, str]] = []
+        self.counter = 0
+        self.views = holds_records(cls)
+        self.lenient = lenient
+        self.title = f"{schema.name} v{version}"
+        self.text = self._whole(cls)
+
+    def make(self) -> Decoder:
+        exec(compile(self.text, f"<decoder of {self.title}>", "exec"), self.names)
+        decoder: Decoder = self.names["decode"]
+        return decoder
+
+    # --- the frame of the function
+
+    def _whole(self, cls: type[Any]) -> str:
+        made = self._struct(cls)
+        again = "fallback(source, start, stop)"
+        if self.views:
+            head = ["    if type(buf) is not memoryview:", "        buf = memoryview(buf)", "    start = p"]
+            again = "fallback(buf, start, end)"
+            result = "p"
+        else:
+            head = [
+                "    buf = source[start:stop]",
+                "    if type(buf) is not bytes:",
+                "        buf = bytes(buf) if type(buf) is bytearray else buf.tobytes()",
+                "    p = 0",
+                "    end = len(buf)",
+            ]
+            result = "start + p"
+        clumsy = ["    except UnicodeDecodeError:", f"        return {again}"]
+        return "\n".join(
+            [
+                f"def decode({'buf, p, end' if self.views else 'source, start, stop'}):",
+                *head,
+                "    try:",
+                *self.lines,
+                f"        made = {made}",
+                "    except (IndexError, StructError):",
+                f'        raise CorruptData("{self.title} ends early") from None',
+                *([] if self.lenient else clumsy),
+                "    if p > end:",
+                f'        raise CorruptData("{self.title} is longer than its frame")',
+                f"    return made, {result}",
+                "",
+            ]
+        )
+
+    def _write(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def _local(self, stem: str) -> str:
+        self.counter += 1
+        return f"{stem}{self.counter}"
+
+    def _constant(self, value: Any, stem: str) -> str:
+        name = self._local(stem)
+        self.names[name] = value
+        return name
+
+    # --- fixed-size runs
+
+    def _fixed(self, code: str, target: str) -> None:
+        self.pending.append((code, target))
+
+    def _flush(self) -> None:
+        if not self.pending:
+            return
+        codes = "".join(code for code, _ in self.pending)
+        targets = [target for _, target in self.pending]
+        self.pending = []
+        if codes == "B":
+            self._write(f"{targets[0]} = buf[p]")
+            self._write("p += 1")
+        elif codes == "?":
+            self._write(f"{targets[0]} = buf[p] != 0")
+            self._write("p += 1")
+        else:
+            name = "read_" + codes.replace("?", "o")
+            layout = struct.Struct(">" + codes)
+            self.names[name] = layout.unpack_from
+            self._write(f"{', '.join(targets)}{',' if len(targets) == 1 else ''} = {name}(buf, p)")
+            self._write(f"p += {layout.size}")
+
+    # --- structs
+
+    def _struct(self, cls: type[Any]) -> str:
+        """Writes the reads of one struct; gives the expression that builds it."""
+        schema = schema_of(cls)
+        self.names[cls.__name__] = cls
+        arguments: list[str] = []
+        last = 0  # the arguments up to the last one that is not a declared default
+        tagged: list[tuple[Field, str]] = []
+        for field in schema.fields:
+            if not field.versions.covers(self.version):
+                arguments.append(self._default(field))
+                continue
+            target = self._local("v")
+            arguments.append(target)
+            last = len(arguments)
+            if field.tagged.covers(self.version):
+                tagged.append((field, target))
+            else:
+                self._value(field, target)
+        if self.flexible:
+            self._tags(schema.name, tagged)
+        self._flush()
+        return f"{cls.__name__}({', '.join(arguments[:last])})"
+
+    def _default(self, field: Field) -> str:
+        if field.has_new_default():
+            return "[]"
+        if field.default is None or isinstance(field.default, (int, str)):
+            return repr(field.default)
+        return self._constant(field.default, "default")
+
+    def _tags(self, name: str, tagged: list[tuple[Field, str]]) -> None:
+        for field, target in tagged:
+            self._write(f"{target} = {self._default(field)}")
+        count = self._local("t")
+        self._fixed("B", count)
+        self._flush()
+        self._write(f"if {count}:")
+        self.depth += 1
+        if not tagged:
+            self._write(f"p = skip_tags(buf, p, {count}, end)")
+        else:
+            self._known_tags(name, count, tagged)
+        self.depth -= 1
+
+    def _known_tags(self, name: str, count: str, tagged: list[tuple[Field, str]]) -> None:
+        tag, size, stop = self._local("tag"), self._local("size"), self._local("stop")
+        self._write(f"if {count} > 127:")
+        self._write(f"    {count}, p = uvarint_tail(buf, p, {count})")
+        self._write(f"    if {count} > {MAX_TAGS}:")
+        self._write(f'        raise CorruptData("{name} has too many tagged fields")')
+        self._write(f"for _ in range({count}):")
+        self.depth += 1
+        self._write(f"{tag}, p = uvarint(buf, p)")
+        self._write(f"{size}, p = uvarint(buf, p)")
+        self._write(f"{stop} = p + {size}")
+        self._write(f"if {stop} > end:")
+        self._write(f'    raise CorruptData("a tagged field of {name} is longer than what holds it")')
+        for index, (field, target) in enumerate(tagged):
+            self._write(f"{'elif' if index else 'if'} {tag} == {field.tag}:")
+            self.depth += 1
+            self._value(field, target)
+            self._flush()
+            self._write(f"if p != {stop}:")
+            self._write(f'    raise CorruptData("{name}.{field.name} has another size than its tag says")')
+            self.depth -= 1
+        self._write("else:")
+        self._write(f"    p = {stop}")
+        self.depth -= 1
+
+    # --- values
+
+    def _value(self, field: Field, target: str) -> None:
+        """Writes what puts one value into the local `target`; fixed-size values stay pending."""
+        nullable = field.nullable.covers(self.version)
+        if field.type in FIXED:
+            self._fixed(FIXED[field.type], target)
+        elif field.type == "struct":
+            self._nested(field, target, nullable)
+        else:
+            self._sized(field, target, nullable)
+
+    def _nested(self, field: Field, target: str, nullable: bool) -> None:
+        assert field.struct is not None
+        if not nullable:
+            self._write(f"{target} = {self._struct(field.struct)}")
+            return
+        present = self._local("n")
+        self._fixed("b", present)
+        self._flush()
+        self._write(f"{target} = None")
+        self._write(f"if {present} >= 0:")
+        self.depth += 1
+        self._write(f"{target} = {self._struct(field.struct)}")
+        self.depth -= 1
+
+    def _sized(self, field: Field, target: str, nullable: bool) -> None:
+        """A value behind a length: compact lengths are one more than the length, 0 is null; classic ones are -1."""
+        length = self._local("n")
+        if self.flexible:
+            self._fixed("B", length)
+            self._flush()
+            self._long_length(field, length)
+            some, less = f"if {length}:", " - 1"
+        else:
+            self._fixed(_CLASSIC_PREFIX[field.type], length)
+            self._flush()
+            some, less = f"if {length} >= 0:", ""
+        self._write(some)
+        self.depth += 1
+        if field.type == "array":
+            self._array(field, target, length, less)
+        else:
+            self._octets(field, target, f"{length}{less}")
+        self.depth -= 1
+        self._write("else:")
+        if nullable:
+            self._write(f"    {target} = None")
+        else:
+            self._write(f'    raise CorruptData("{self.title}: {field.name} is null")')
+
+    def _long_length(self, field: Field, length: str) -> None:
+        self._write(f"if {length} > 127:")
+        if field.type in ("string", "array"):
+            tail = "string_tail" if field.type == "string" else "length_tail"
+            self._write(f"    {length}, p = {tail}(buf, p, {length})")
+            return
+        # Two bytes are usual here, and a call costs more than all else of a small batch.
+        second = self._local("n")
+        self._write(f"    {second} = buf[p]")
+        self._write(f"    if {second} < 128:")
+        self._write(f"        {length} = {length} & 127 | {second} << 7")
+        self._write("        p += 1")
+        self._write("    else:")
+        self._write(f"        {length}, p = length_tail(buf, p, {length})")
+
+    def _text(self, target: str, stop: str) -> None:
+        if self.lenient:
+            self._write(f'{target} = str(buf[p:{stop}], "utf-8", "replace")')
+        elif self.views:
+            # A struct copies out of a memoryview faster than a slice of it is made.
+            self.names["read_some_s"] = text_readers()
+            self._write(f"if {stop} - p < {READY}:")
+            self._write(f"    {target} = read_some_s[{stop} - p](buf, p)[0].decode()")
+            self._write("else:")
+            self._write(f'    {target} = str(buf[p:{stop}], "utf-8")')
+        else:
+            self._write(f"{target} = buf[p:{stop}].decode()")
+
+    def _octets(self, field: Field, target: str, length: str) -> None:
+        stop = self._local("stop")
+        self._write(f"{stop} = p + {length}")
+        if field.type == "string":
+            self._text(target, stop)
+        elif field.type == "bytes" and self.views:
+            self._write(f"if {stop} > end:")
+            self._write(f'    raise CorruptData("{self.title}: {field.name} is longer than its frame")')
+            self._write(f"{target} = bytes(buf[p:{stop}])")
+        else:
+            self._write(f"{target} = buf[p:{stop}]")
+        self._write(f"p = {stop}")
+
+    def _array(self, field: Field, target: str, count: str, less: str) -> None:
+        item = field.item
+        assert item is not None
+        least = _smallest_value(item, self.version, self.flexible)
+        if less:
+            self._write(f"{count} -= 1")
+        need = count if least == 1 else f"{count} * {least}"
+        limit = f"{need} > end - p or {count} > {MAX_ARRAY}"
+        self._write(f"if {limit}:")
+        self._write(f'    raise CorruptData("{self.title}: {field.name} has more items than bytes")')
+        if item.type in FIXED and item.type not in ("bool", "uuid"):
+            self._numbers(FIXED[item.type], target, count)
+            return
+        self._write(f"{target} = []")
+        self._write(f"while {count}:")  # cheaper than a range for the few items that are usual
+        self.depth += 1
+        self._write(f"{count} -= 1")
+        if item.struct is not None:
+            made = self._struct(item.struct)
+        else:
+            made = self._local("v")
+            self._value(item, made)
+            self._flush()
+        self._write(f"{target}.append({made})")
+        self.depth -= 1
+
+    def _numbers(self, code: str, target: str, count: str) -> None:
+        self.names[f"read_some_{code}"] = number_readers(code)
+        self._write(f"if {count} < {READY}:")
+        self._write(f"    {target} = list(read_some_{code}[{count}](buf, p))")
+        self._write("else:")
+        self._write(f'    {target} = list(unpack_from(">%d{code}" % {count}, buf, p))')
+        self._write(f"p += {count} * {struct.calcsize('>' + code)}")

@@ -1,0 +1,88 @@
+"""The outside of requests and responses: sizes and headers. What never lives here: bodies.
+
+    request    int32 size | int16 api key | int16 api version | int32 correlation id | client id | tags | body
+    response   int32 size | int32 correlation id | tags | body
+
+The client id is a classic nullable string in every header version. Tags are there only in flexible headers (see
+`registry.Api` for which versions those are). The session reads size and HEAD itself: they come first in every version.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from moldau.core.base.errors import CorruptData
+from moldau.core.protocol.compile_decoder import text_readers
+from moldau.core.protocol.primitives import READY, Buffer, skip_tags
+
+SIZE = struct.Struct(">i")
+HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
+
+_NULL_LENGTH = 1 << 15
+_ANSWER = struct.Struct(">ii")
+_FLEXIBLE_ANSWER = struct.Struct(">iix")
+_TEXT = text_readers()
+
+
+def parse_request_header(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:
+    """The client id and where the body starts. `start` is right behind the correlation id. Raises CorruptData."""
+    try:
+        length = buffer[start] << 8 | buffer[start + 1]
+        position = start + 2
+        client_id = None
+        if length < _NULL_LENGTH:
+            stop = position + length
+            if length < READY:
+                client_id = _TEXT[length](buffer, position)[0].decode()
+            elif stop <= end:
+                client_id = str(buffer[position:stop], "utf-8")
+            position = stop
+        if flexible:
+            tags = buffer[position]
+            position += 1
+            if tags:
+                position = skip_tags(buffer, position, tags, end)
+    except (IndexError, struct.error):
+        raise CorruptData("a request header ends early") from None
+    except UnicodeDecodeError:
+        return _parse_lenient(buffer, start, end, flexible)
+    if position > end:
+        raise CorruptData("a request header is longer than its frame")
+    return client_id, position
+
+
+def _parse_lenient(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:
+    """For a client id that is not UTF-8: each bad sequence becomes U+FFFD."""
+    length = buffer[start] << 8 | buffer[start + 1]
+    stop = start + 2 + length
+    client_id = str(buffer[start + 2 : stop], "utf-8", "replace")
+    # The rest reads like the header of a client without an id.
+    _, body = parse_request_header(b"\xff\xff" + bytes(buffer[stop:end]), 0, 2 + max(0, end - stop), flexible)
+    return client_id, stop + body - 2
+
+
+def response_frame(correlation_id: int, body: bytes, flexible: bool) -> bytes:
+    """A whole response of an encoded body."""
+    if flexible:
+        return _FLEXIBLE_ANSWER.pack(len(body) + 5, correlation_id) + body
+    return _ANSWER.pack(len(body) + 4, correlation_id) + body
+
+
+def response_chunks(correlation_id: int, chunks: list[Any], flexible: bool) -> list[Any]:
+    """Like `response_frame`, for the chunks of `codec.chunk_encoder`; the header joins the first one if it is bytes."""
+    size = sum(map(len, chunks)) + (5 if flexible else 4)
+    head = (_FLEXIBLE_ANSWER if flexible else _ANSWER).pack(size, correlation_id)
+    if chunks and type(chunks[0]) is bytes:
+        return [head + chunks[0], *chunks[1:]]
+    return [head, *chunks]
+
+
+def request_frame(
+    key: int, version: int, correlation_id: int, client_id: str | None, body: bytes, flexible: bool
+) -> bytes:
+    """A whole request of an encoded body."""
+    name = b"" if client_id is None else client_id.encode()
+    length = -1 if client_id is None else len(name)
+    head = HEAD.pack(key, version, correlation_id) + struct.pack(">h", length) + name + (b"\0" if flexible else b"")
+    return SIZE.pack(len(head) + len(body)) + head + body
