@@ -99,19 +99,19 @@ class Connection:
         self.check()
         return AdminClient(dict(self.settings))
 
-    def producer(self, **extra: Any) -> Producer:
-        """`extra`: settings with `_` for `.`, weaker than the user's own."""
+    def producer(self, extra: Mapping[str, Any]) -> Producer:
+        """`extra`: settings and callbacks of the caller, weaker than the user's own."""
         from confluent_kafka import Producer
 
         self.check()
-        return Producer({**_dotted(extra), **self.settings})
+        return Producer({**extra, **self.settings})
 
-    def consumer(self, **extra: Any) -> Consumer:
-        """`extra`: settings with `_` for `.`, weaker than the user's own."""
+    def consumer(self, extra: Mapping[str, Any]) -> Consumer:
+        """`extra`: settings and callbacks of the caller, weaker than the user's own."""
         from confluent_kafka import Consumer
 
         self.check()
-        return Consumer({**_dotted(extra), **self.settings})
+        return Consumer({**extra, **self.settings})
 
 
 def split_address(server: str) -> tuple[str, int]:
@@ -158,7 +158,3 @@ def _need(properties: Mapping[str, str], key: str, kind: str, what: str) -> None
 
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
-
-
-def _dotted(extra: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.replace("_", "."): value for key, value in extra.items()}
