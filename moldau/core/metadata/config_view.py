@@ -20,6 +20,8 @@ from moldau.core.metadata.image import CLUSTER_DEFAULT, ClusterImage, ResourceTy
 
 log = logging.getLogger("moldau.metadata")
 
+CACHE_MAX = 1000
+
 NOT_ACTED_ON = "Accepted, checked and shown, but not acted on in this release."
 
 
@@ -105,12 +107,10 @@ class ConfigView:
                 config = parse(LogConfig, {key: text}, config)
             except ConfigError as error:
                 log.warning("topic %s: %s; the setting is passed over", topic, error)
+        if len(self._cache) > CACHE_MAX + len(image.topics_by_name):
+            self._cache.clear()  # mostly deleted topics by now
         self._cache[topic] = (own, cluster, config)
         return config
-
-    def forget(self, topic: str) -> None:
-        """The topic is gone."""
-        self._cache.pop(topic, None)
 
     def topic_rows(self, image: ClusterImage, own: Mapping[str, str]) -> list[Row]:
         """Every setting of a topic whose own ones are `own`, by name."""

@@ -35,6 +35,8 @@ CLUSTER_DEFAULT = ""
 
 ConfigResource = tuple[int, str]
 
+NO_SETTINGS: Mapping[str, str] = {}
+
 
 class PartitionImage(NamedTuple):
     """One partition. Tuples rather than lists, so that images can share it."""
@@ -129,7 +131,7 @@ class ClusterImage:
 
     def config(self, resource_type: int, name: str) -> Mapping[str, str]:
         """What was set on a resource; empty for one that nothing was set on."""
-        return self.configs.get((resource_type, name), {})
+        return self.configs.get((resource_type, name), NO_SETTINGS)
 
     def live_brokers(self) -> list[BrokerImage]:
         """Brokers that may lead, by id."""
