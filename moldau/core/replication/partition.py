@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from moldau.core.base.errors import ErrorCode, KafkaError, Refusal
-from moldau.core.log.partition_log import Duplicate, PartitionLog
+from moldau.core.log.partition_log import PartitionLog
+from moldau.core.log.producers import Duplicate
 from moldau.core.replication.waiters import Callback, FetchWaiter, Settled
 
 log = logging.getLogger("moldau.replication")
@@ -47,7 +48,7 @@ class Partition:
         self.log = partition_log
         self.leader_epoch = leader_epoch
         self.internal = internal
-        self.synced_only = partition_log.config.durable
+        self.synced_only = partition_log.durable
         self.high_watermark = partition_log.synced_offset if self.synced_only else partition_log.written_offset
         self._written_waits: list[Wait] = []
         self._committed_waits: deque[Wait] = deque()
@@ -111,7 +112,7 @@ class Partition:
 
     def on_failed(self, error: ErrorCode) -> None:
         """What was cut off or can no longer be promised fails; what was answered or still stands is kept."""
-        stands = -1 if self.log.failed else self.log.end_offset
+        stands = -1 if self.log.offline else self.log.end_offset
         written, self._written_waits = self._written_waits, []
         committed, self._committed_waits = self._committed_waits, deque()
         for wait in written:
@@ -126,6 +127,11 @@ class Partition:
                 wait[1].settled(wait[2], error)
         for waiter in list(self.fetch_waiters):
             waiter.advanced()
+
+    @property
+    def waiting(self) -> bool:
+        """Somebody waits for records of this partition to be written or committed."""
+        return bool(self._written_waits or self._committed_waits)
 
     def expire(self, now_ms: int) -> None:
         """Answers whose time is up leave with REQUEST_TIMED_OUT: their batches stay appended."""

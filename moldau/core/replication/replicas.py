@@ -60,6 +60,11 @@ class Replicas:
             if old.get(topic_id) is not topic:
                 self._update(image, topic)
 
+    @property
+    def waiting(self) -> bool:
+        """Some answer waits for its records to be written or committed."""
+        return any(partition.waiting for partition in self.all())
+
     def tick(self, now_ms: int) -> None:
         """Expire waiting answers."""
         self.now_ms = now_ms

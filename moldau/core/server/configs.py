@@ -14,11 +14,12 @@ from moldau.core.base.errors import ConfigError
 from moldau.core.base.options import Option, parse, table
 from moldau.core.coordinators.group.config import GroupConfig
 from moldau.core.log.config import BROKER_KEYS, DirectoryConfig, LogConfig
+from moldau.core.quorum.driver import QuorumConfig
 from moldau.core.server.config import BrokerConfig
 
 C = TypeVar("C")
 
-_TABLES: tuple[type[Any], ...] = (BrokerConfig, DirectoryConfig, GroupConfig)
+_TABLES: tuple[type[Any], ...] = (BrokerConfig, DirectoryConfig, GroupConfig, QuorumConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Configs:
     broker: BrokerConfig
     directory: DirectoryConfig
     groups: GroupConfig
+    quorum: QuorumConfig
     topics: LogConfig  # the defaults of topics that set nothing of their own
     given: Mapping[str, str]
 
@@ -67,6 +69,7 @@ def configs_from(settings: Mapping[str, str]) -> Configs:
         broker,
         _pick(DirectoryConfig, settings),
         _pick(GroupConfig, settings),
+        _pick(QuorumConfig, settings),
         parse(LogConfig, topic_texts),
         dict(settings),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moldau.core.base.workers import Worker
 from moldau.core.net.receive import Budget, ReceivePool
-from moldau.core.protocol.registry import APIS
 from moldau.core.server.context import Services
-from moldau.core.server.registry import API_VERSIONS, Table
+from moldau.core.server.registry import Table
 from moldau.core.server.session import Session
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ class Connections:
         "cold_reads",
         "now_ms",
         "pool",
+        "quiescing",
         "send_budget",
         "services",
         "table",
@@ -50,6 +50,7 @@ class Connections:
         self.answers_max = config.pipeline_max_answers
         self.answer_bytes_max = config.pipeline_max_bytes
         self.now_ms = services.clock.monotonic_ms()
+        self.quiescing = False  # the broker stops: nothing more is decided
         self._sessions: set[Session] = set()
         self._by_host: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
@@ -125,23 +126,18 @@ class Connections:
 
     # -- ends
 
+    def quiesce(self) -> None:
+        """Read no more requests; what was decided is still answered."""
+        self.quiescing = True
+        for session in self._sessions:
+            session.quiesce()
+
     @property
-    def all_idle(self) -> bool:
-        return all(session.idle for session in self._sessions)
+    def untaken(self) -> bool:
+        """Some peer has not taken its answers yet."""
+        return any(session.untaken for session in self._sessions)
 
     def close(self) -> None:
         """End every connection."""
         for session in list(self._sessions):
             session.close()
-
-    def api_versions_range(self) -> list[Any]:
-        """What an ApiVersions request of an unknown version is told: the versions it may ask with (KIP-511)."""
-        api = APIS[API_VERSIONS]
-        entry: Any = next(iter(_api_version_entries([(api.key, api.min_version, api.max_version)])))
-        return [entry]
-
-
-def _api_version_entries(ranges: list[tuple[int, int, int]]) -> list[Any]:
-    from moldau.core.protocol.messages.api_versions import ApiVersion
-
-    return [ApiVersion(api_key=key, min_version=low, max_version=high) for key, low, high in ranges]

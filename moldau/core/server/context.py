@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from moldau.core.base.clock import Clock
     from moldau.core.coordinators.coordinator import GroupCoordinator
+    from moldau.core.metadata.config_view import ConfigView
     from moldau.core.metadata.controller import Controller
     from moldau.core.metadata.image import ClusterImage
     from moldau.core.protocol.registry import Api
@@ -31,6 +32,7 @@ class Services:
     controller: Controller
     replicas: Replicas
     groups: GroupCoordinator
+    config_view: ConfigView
     apis: dict[int, Api]
     advertised: dict[str, Endpoint]
     metadata_cache: dict[tuple[object, ...], bytes]
@@ -66,6 +68,11 @@ class Context:
     def image(self) -> ClusterImage:
         """The committed metadata."""
         return self.services.controller.image
+
+    @property
+    def config_view(self) -> ConfigView:
+        """What settings come to."""
+        return self.services.config_view
 
     @property
     def replicas(self) -> Replicas:

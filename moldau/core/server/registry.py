@@ -32,12 +32,8 @@ class Endpoint:
         self.handle = handle
         self.decode = codec.decoder(api.request, version)
         self.encode = codec.chunk_encoder(api.response, version)
-        self.request_flexible = version >= api.flexible_since
-        # ApiVersions answers always have the oldest header, so that any client can read the refusal (KIP-511).
-        self.response_flexible = self.request_flexible and api.key != API_VERSIONS
-
-
-API_VERSIONS = 18
+        self.request_flexible = api.flexible_request(version)
+        self.response_flexible = api.flexible_response(version)
 
 
 def handles(request: type[Any]) -> Callable[[Handler], Handler]:
@@ -63,21 +59,21 @@ def load() -> dict[int, Api]:
 class Table:
     """Endpoints by `api_key << 16 | version`, made at first use."""
 
-    __slots__ = ("_apis", "ready")
+    __slots__ = ("apis", "ready")
 
     def __init__(self) -> None:
-        self._apis = load()
+        self.apis = load()
         self.ready: dict[int, Endpoint] = {}
 
     def resolve(self, key: int, version: int) -> Endpoint | None:
         """The endpoint, or None for an API or version that is not served."""
-        api = self._apis.get(key)
-        if api is None or not api.min_version <= version <= api.max_version:
+        api = self.apis.get(key)
+        if api is None or not api.speaks(version):
             return None
         endpoint = Endpoint(api, version, _HANDLERS[key])
         self.ready[key << 16 | version] = endpoint
         return endpoint
 
-    def is_flexible(self, key: int, version: int) -> bool:
-        """Whether a request of an unserved version of a served API has the flexible header."""
-        return key in self._apis and version >= self._apis[key].flexible_since
+    def flexible_request(self, key: int, version: int) -> bool:
+        """Whether a request of a served API has the flexible header in a version that may not be served."""
+        return key in self.apis and self.apis[key].flexible_request(version)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +18,19 @@ from moldau.core.base.errors import CorruptData, ErrorCode, KafkaError, MoldauEr
 from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
 from moldau.core.net.receive import SIZE, Unfinished, frame_size
-from moldau.core.protocol.framing import parse_request_header
+from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks
+from moldau.core.protocol.messages.api_versions import ApiVersion
+from moldau.core.protocol.registry import API_VERSIONS_KEY
 from moldau.core.server.context import Context
-from moldau.core.server.registry import API_VERSIONS, Endpoint
+from moldau.core.server.registry import Endpoint
 
 if TYPE_CHECKING:
     from moldau.core.server.connections import Connections
 
 log = logging.getLogger("moldau.server")
 
-REQUEST = struct.Struct(">hhi")  # api key, version, correlation id
-RESPONSE = struct.Struct(">ii")  # size, correlation id
-RESPONSE_FLEXIBLE = struct.Struct(">iib")  # size, correlation id, no tags
 SIZE_BYTES = SIZE.size
+HEAD_BYTES = HEAD.size
 
 
 class NoAnswer:
@@ -208,22 +207,22 @@ class Session(asyncio.BufferedProtocol):
 
     def _decide(self, view: memoryview, start: int, end: int) -> None:
         """Decode one request, have it handled, and send or queue its answer."""
-        if end - start < REQUEST.size:
+        at = start + HEAD_BYTES
+        if at > end:
             raise CorruptData("a request shorter than its header")
-        key, version, correlation = REQUEST.unpack_from(view, start)
+        key, version, correlation = HEAD.unpack_from(view, start)
         endpoint = self._table.ready.get(key << 16 | version)
         if endpoint is None:
             endpoint = self._table.resolve(key, version)
             if endpoint is None:
-                self._refuse_version(key, version, correlation, (view, start, end))
+                self._refuse_version(key, version, correlation, (view, at, end))
                 return
         ctx = self._ctx
         tail = self._header_tail
-        at = start + 8
         if tail and endpoint.request_flexible == self._header_tail_flexible and view[at : at + len(tail)] == tail:
             body = at + len(tail)
         else:
-            ctx.client_id, body = parse_request_header(view, start, end, endpoint.request_flexible)
+            ctx.client_id, body = parse_request_header(view, at, end, endpoint.request_flexible)
             self._header_tail = bytes(view[at:body])
             self._header_tail_flexible = endpoint.request_flexible
         request = endpoint.decode(view, body, end)[0]
@@ -262,16 +261,16 @@ class Session(asyncio.BufferedProtocol):
 
     def _refuse_version(self, key: int, version: int, correlation: int, frame: tuple[memoryview, int, int]) -> None:
         """Kafka answers only ApiVersions of an unknown version (with version 0 and error 35); all else closes."""
-        if key != API_VERSIONS:
+        if key != API_VERSIONS_KEY:
             log.info("closing %s: API %d version %d is not served", self.peer_host, key, version)
             self._close()
             return
-        parse_request_header(*frame, flexible=self._table.is_flexible(key, version))
+        parse_request_header(*frame, self._table.flexible_request(key, version))
         oldest = self._table.ready.get(key << 16) or self._table.resolve(key, 0)
         assert oldest is not None
         answer = oldest.api.response()
         answer.error_code = ErrorCode.UNSUPPORTED_VERSION
-        answer.api_keys = self._connections.api_versions_range()
+        answer.api_keys = [ApiVersion(key, oldest.api.min_version, oldest.api.max_version)]
         self._queue_or_send(answer, correlation, oldest)
 
     # -- answering
@@ -302,15 +301,7 @@ class Session(asyncio.BufferedProtocol):
         if answer is NO_ANSWER:
             return []
         chunks = [answer] if isinstance(answer, bytes) else endpoint.encode(answer)
-        if len(chunks) == 1:
-            body = chunks[0]
-            if endpoint.response_flexible:
-                return [RESPONSE_FLEXIBLE.pack(len(body) + 5, correlation, 0) + body]
-            return [RESPONSE.pack(len(body) + 4, correlation) + body]
-        size = sum(map(len, chunks))
-        if endpoint.response_flexible:
-            return [RESPONSE_FLEXIBLE.pack(size + 5, correlation, 0), *chunks]
-        return [RESPONSE.pack(size + 4, correlation), *chunks]
+        return response_chunks(correlation, chunks, endpoint.response_flexible)
 
     def _drain(self, _value: Any) -> None:
         """A waiting answer came: send it and all that are ready behind it, in order."""
@@ -339,9 +330,9 @@ class Session(asyncio.BufferedProtocol):
 
     def _must_wait(self) -> bool:
         """Whether the next request has to wait: the peer takes no answers, or too many are held."""
-        if self._outbox.busy:
-            return True
         connections = self._connections
+        if self._outbox.busy or connections.quiescing:
+            return True
         if connections.send_budget.exceeded:
             connections.send_budget.wait(self._resume_if_clear)
             return True
@@ -375,6 +366,15 @@ class Session(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     # -- ends
+
+    def quiesce(self) -> None:
+        """Decide nothing more; what was decided is still answered."""
+        self._pause()
+
+    @property
+    def untaken(self) -> bool:
+        """Answers were given that the peer has not taken."""
+        return self._outbox.busy
 
     @property
     def idle(self) -> bool:

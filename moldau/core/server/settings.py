@@ -39,15 +39,8 @@ _JVM_VARIABLES = frozenset(
     }
 )
 
-# Kafka's other spellings of one option: (spelling, option, factor for numbers). The option itself goes first.
-_SPELLINGS = (
-    ("log.dir", "log.dirs", None),
-    ("broker.id", "node.id", None),
-    ("log.retention.minutes", "log.retention.ms", 60_000),
-    ("log.retention.hours", "log.retention.ms", 3_600_000),
-    ("log.roll.hours", "log.roll.ms", 3_600_000),
-    ("log.roll.jitter.hours", "log.roll.jitter.ms", 3_600_000),
-)
+# Kafka's other spellings of one option. Units (log.retention.hours) are options of their own; configs.py joins them.
+_SPELLINGS = {"log.dir": "log.dirs", "broker.id": "node.id"}
 
 
 class Given(NamedTuple):
@@ -156,25 +149,12 @@ def _from_our_environment(options: Mapping[str, Option], environment: Mapping[st
 
 
 def _spelled(options: Mapping[str, Option], layer: Mapping[str, Given]) -> dict[str, Given]:
-    """The layer with other spellings turned into the option's own name, where only that is in the tables."""
+    """The layer with other spellings turned into the option's own name, which goes first."""
     given = dict(layer)
-    for spelling, key, factor in _SPELLINGS:
-        if spelling not in given or spelling in options or key not in options:
-            continue
-        text, source = given.pop(spelling)
-        if factor is not None:
-            text = _scaled(spelling, text, source, factor)
-        given.setdefault(key, Given(text, source))
+    for spelling, key in _SPELLINGS.items():
+        if spelling in given and spelling not in options and key in options:
+            given.setdefault(key, given.pop(spelling))
     return given
-
-
-def _scaled(key: str, text: str, source: str, factor: int) -> str:
-    try:
-        number = int(text)
-    except ValueError:
-        raise ConfigError(f"{source}: Invalid value {text} for configuration {key}: Not a number of type INT") from None
-    # Negative means "no limit" in every unit.
-    return str(number * factor) if number >= 0 else str(number)
 
 
 def _checked(options: Mapping[str, Option], layer: Mapping[str, Given], warnings: list[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +16,11 @@ class Log:
     topic = "orders"
     partition = 0
     topic_id = bytes(16)
-    failed = False
+    offline = False
     start_offset = 0
 
     def __init__(self, *, durable: bool) -> None:
-        self.config = SimpleNamespace(durable=durable)
+        self.durable = durable
         self.end_offset = self.written_offset = self.synced_offset = 0
         self.listener: Any = None
         self.refuses: Refusal | None = None
@@ -117,7 +116,7 @@ def test_a_failed_sync_fails_everyone_who_waits() -> None:
     told = codes(partition, 4, 9)
     fetcher = Fetcher()
     partition.fetch_waiters[fetcher] = None
-    log.failed = True
+    log.offline = True
     partition.on_failed(ErrorCode.KAFKA_STORAGE_ERROR)
     assert told == [[ErrorCode.KAFKA_STORAGE_ERROR], [ErrorCode.KAFKA_STORAGE_ERROR]]
     assert fetcher.calls == 1

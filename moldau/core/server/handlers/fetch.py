@@ -11,6 +11,7 @@ Deviations: see docs/deviations.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from moldau.core.base.errors import ErrorCode, Refusal
@@ -29,6 +30,8 @@ from moldau.core.replication.partition import Partition
 from moldau.core.replication.replicas import Hosted, Replicas
 from moldau.core.server.context import Context
 from moldau.core.server.registry import handles
+
+logger = logging.getLogger("moldau.server")
 
 TOPIC_IDS_SINCE = 13
 LEADER_HINT_SINCE = 16
@@ -140,12 +143,16 @@ class Reading:
         )
         if part.last_fetched_epoch >= 0 and self._diverges(partition, part, answer):
             return answer
-        if log.failed:
+        if log.offline:
             return _refused(partition.index, ErrorCode.KAFKA_STORAGE_ERROR, None)
         bytes_max = min(part.partition_max_bytes, self._bytes_left)
         if bytes_max <= 0 and self.size:
             return answer
-        found = log.read(part.fetch_offset, max(bytes_max, 0), upto=high_watermark, at_least_one=not self.size)
+        try:
+            found = log.read(part.fetch_offset, max(bytes_max, 0), upto=high_watermark, at_least_one=not self.size)
+        except OSError as error:
+            logger.error("%s-%d cannot be read: %s", partition.topic, partition.index, error)
+            return _refused(partition.index, ErrorCode.KAFKA_STORAGE_ERROR, None)
         if found is None:
             return answer
         if isinstance(found, Refusal):
@@ -158,7 +165,7 @@ class Reading:
 
     def _diverges(self, partition: Partition, part: FetchPartition, answer: PartitionData) -> bool:
         """Whether the reader's last batch is not of this log (KIP-595); says where both still agree."""
-        epoch, end_offset = partition.log.end_offset_for(part.last_fetched_epoch)
+        epoch, end_offset = partition.log.end_offset_for(part.last_fetched_epoch, partition.leader_epoch)
         if epoch < 0 or epoch > part.last_fetched_epoch:
             answer.error_code = ErrorCode.OFFSET_OUT_OF_RANGE
             return True

@@ -6,10 +6,11 @@ record. Deviations: none known.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import Any
 
-from moldau.core.base.errors import ErrorCode
+from moldau.core.base.errors import CorruptData, ErrorCode
 from moldau.core.base.pending import Pending
 from moldau.core.protocol.messages.list_offsets import (
     ListOffsetsPartition,
@@ -18,9 +19,12 @@ from moldau.core.protocol.messages.list_offsets import (
     ListOffsetsResponse,
     ListOffsetsTopicResponse,
 )
+from moldau.core.replication.partition import Partition
 from moldau.core.replication.waiters import ProducePending
 from moldau.core.server.context import Context
 from moldau.core.server.registry import handles
+
+log = logging.getLogger("moldau.server")
 
 LATEST = -1
 EARLIEST = -2
@@ -98,7 +102,7 @@ def _answer(
     timestamp = part.timestamp
     if timestamp < 0 and version < SINCE.get(timestamp, 1 << 15):
         answer.error_code = ErrorCode.UNSUPPORTED_VERSION
-    elif partition.log.failed:
+    elif partition.log.offline:
         answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
     elif timestamp == LATEST:
         pending.remaining += 1
@@ -106,13 +110,22 @@ def _answer(
         partition.wait_committed(end_offset, pending, (answer, partition, end_offset))
     elif timestamp in (EARLIEST, EARLIEST_LOCAL):
         answer.offset = partition.log.start_offset
-        answer.leader_epoch = partition.log.epoch_at_start()
-    elif timestamp == MAX_TIMESTAMP:
-        _found(answer, partition.log.max_timestamp(partition.high_watermark))
-    elif timestamp >= 0:
-        _found(answer, partition.log.offset_for_timestamp(timestamp, partition.high_watermark))
+        answer.leader_epoch = partition.log.leader_epochs.epoch_at(partition.log.start_offset)
+    elif timestamp == MAX_TIMESTAMP or timestamp >= 0:
+        _search(partition, timestamp, answer)
 
 
-def _found(answer: ListOffsetsPartitionResponse, found: tuple[int, int, int] | None) -> None:
+def _search(partition: Partition, timestamp: int, answer: ListOffsetsPartitionResponse) -> None:
+    """Find a record by its timestamp; nothing found is offset -1 and no error."""
+    upto = partition.high_watermark
+    try:
+        if timestamp == MAX_TIMESTAMP:
+            found = partition.log.max_timestamp(upto)
+        else:
+            found = partition.log.offset_for_timestamp(timestamp, upto)
+    except (OSError, CorruptData) as error:
+        log.error("%s-%d cannot be searched by time: %s", partition.topic, partition.index, error)
+        answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+        return
     if found is not None:
         answer.offset, answer.timestamp, answer.leader_epoch = found

@@ -44,5 +44,5 @@ def _answer(ctx: Context, topic: str, part: OffsetForLeaderPartition) -> EpochEn
         # The epoch goes on: its end is where readers may be, which is the high watermark.
         answer.leader_epoch, answer.end_offset = partition.leader_epoch, partition.high_watermark
     else:
-        answer.leader_epoch, answer.end_offset = partition.log.end_offset_for(part.leader_epoch)
+        answer.leader_epoch, answer.end_offset = partition.log.end_offset_for(part.leader_epoch, partition.leader_epoch)
     return answer

@@ -13,7 +13,7 @@ from typing import Any
 
 from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.base.ids import ZERO_UUID
-from moldau.core.log.partition_log import Duplicate
+from moldau.core.log.producers import Duplicate
 from moldau.core.protocol.messages.produce import (
     PartitionProduceResponse,
     ProduceRequest,
@@ -98,6 +98,7 @@ def _append(partition: Partition, records: Any, answer: PartitionProduceResponse
     if type(result) is int:
         end_offset = log.end_offset
         answer.base_offset = result
+        answer.log_append_time_ms = log.append_time
     elif isinstance(result, Duplicate):
         end_offset = result.end_offset
         answer.base_offset = result.base_offset
