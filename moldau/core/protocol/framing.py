@@ -19,14 +19,16 @@ from moldau.core.protocol.primitives import READY, Buffer, skip_tags
 SIZE = struct.Struct(">i")
 HEAD = struct.Struct(">hhi")  # api key, api version, correlation id
 
-_NULL_LENGTH = 1 << 15
+_NULL = b"\xff\xff"
+_NULL_LENGTH = 1 << 15  # lengths from here on are negative
 _ANSWER = struct.Struct(">ii")
 _FLEXIBLE_ANSWER = struct.Struct(">iix")
 _TEXT = text_readers()
 
 
 def parse_request_header(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:
-    """The client id and where the body starts. `start` is right behind the correlation id. Raises CorruptData."""
+    """The client id and where the body starts. `start` is at the api key, behind the size. Raises CorruptData."""
+    start += HEAD.size
     try:
         length = buffer[start] << 8 | buffer[start + 1]
         position = start + 2
@@ -53,13 +55,14 @@ def parse_request_header(buffer: Buffer, start: int, end: int, flexible: bool) -
 
 
 def _parse_lenient(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:
-    """For a client id that is not UTF-8: each bad sequence becomes U+FFFD."""
+    """For a client id that is not UTF-8: each bad sequence becomes U+FFFD. `start` is at its length."""
     length = buffer[start] << 8 | buffer[start + 1]
     stop = start + 2 + length
     client_id = str(buffer[start + 2 : stop], "utf-8", "replace")
     # The rest reads like the header of a client without an id.
-    _, body = parse_request_header(b"\xff\xff" + bytes(buffer[stop:end]), 0, 2 + max(0, end - stop), flexible)
-    return client_id, stop + body - 2
+    rest = bytes(HEAD.size) + _NULL + bytes(buffer[stop:end])
+    _, body = parse_request_header(rest, 0, len(rest), flexible)
+    return client_id, stop + body - HEAD.size - len(_NULL)
 
 
 def response_frame(correlation_id: int, body: bytes, flexible: bool) -> bytes:
