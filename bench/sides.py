@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import confluent_kafka
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.build import program
+from tests.support.admin import delete_topic, make_topic
 from tests.support.broker import MoldauBroker
 from tests.support.peer import ApacheKafka
 from tests.support.process import BrokerProcess
@@ -46,33 +45,13 @@ class Side:
         self.name = name
         self.broker = BROKERS[name](directory / name, BENCH_CONFIGS)
 
-    def admin(self) -> AdminClient:
-        """A client for one call: one that lives on would burn CPU and talk while the broker is down between rounds."""
-        return AdminClient({"bootstrap.servers": self.broker.bootstrap, "log_level": 0})
-
     def make_topic(self, name: str, partitions: int, mode: str) -> None:
         """Create a topic with the durability `mode` and wait until every partition is served."""
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=self.broker.topic_configs(mode))
-        admin = self.admin()
-        admin.create_topics([topic])[name].result(30)
-        # Apache Kafka names the leader before that broker accepts the part; an offset look-up tells.
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(name, partition): latest for partition in range(partitions)}
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                for answer in admin.list_offsets(asked, request_timeout=30).values():
-                    answer.result()
-                return
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        make_topic(self.broker.bootstrap, name, partitions, self.broker.topic_configs(mode))
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic, and let the disk come to rest so that the next round starts as this one did."""
-        admin = self.admin()
-        admin.delete_topics([name])[name].result(30)
+        delete_topic(self.broker.bootstrap, name)
         time.sleep(0.5)
         os.sync()
 
