@@ -9,7 +9,7 @@ import sys
 from enum import IntEnum
 
 from moldau.client.errors import NotFound, Unreachable
-from moldau.core.base.errors import MoldauError
+from moldau.core.base.errors import ConfigError, StorageError
 
 
 class Exit(IntEnum):
@@ -52,7 +52,9 @@ def describe(error: BaseException) -> CliError | None:
         return CliError(str(error), code=Exit.TIMEOUT, hint=_NO_BROKER)
     if isinstance(error, NotFound):
         return CliError(str(error), code=Exit.NOT_FOUND, hint=_WHAT_IS_THERE)
-    if isinstance(error, (MoldauError, OSError)):
+    if isinstance(error, ConfigError):
+        return CliError(str(error), code=Exit.USAGE)
+    if isinstance(error, (StorageError, OSError)):
         return CliError(str(error))
     kafka = kafka_error(error)
     return None if kafka is None else _from_kafka(*kafka)

@@ -87,8 +87,6 @@ def test_impossible_values_stop_and_name_their_source() -> None:
         loaded({"num.partitions": "0"})
     with pytest.raises(ConfigError, match=r"variable KAFKA_NODE_ID: Invalid value one"):
         loaded(environment={"KAFKA_NODE_ID": "one"})
-    with pytest.raises(ConfigError, match=r"Invalid value x for configuration log.retention.hours"):
-        loaded({"log.retention.hours": "x"})
 
 
 def test_keys_of_kafkas_that_do_nothing_here_warn() -> None:
@@ -116,10 +114,6 @@ def test_variables_of_the_image_and_unknown_ones() -> None:
 
 
 def test_other_spellings() -> None:
-    assert loaded({"log.retention.hours": "2"}).values == {"log.retention.ms": "7200000"}
-    assert loaded({"log.retention.hours": "2", "log.retention.minutes": "3"}).values == {"log.retention.ms": "180000"}
-    assert loaded({"log.retention.hours": "2", "log.retention.ms": "5"}).values == {"log.retention.ms": "5"}
-    assert loaded({"log.retention.minutes": "-1"}).values == {"log.retention.ms": "-1"}
     assert loaded({"log.dir": "/a", "broker.id": "7"}).values == {"log.dirs": "/a", "node.id": "7"}
     assert loaded({"log.dir": "/flag"}, {"KAFKA_LOG_DIRS": "/variable"}).values == {"log.dirs": "/flag"}
 
