@@ -135,6 +135,17 @@ class ConfigView:
             rows.append(Row(key, first.value, first.source, True, value_type(option), chosen, documentation(option)))
         return rows
 
+    def cluster_rows(self, image: ClusterImage) -> list[Row]:
+        """What was set for all brokers at once, by name; only what was."""
+        rows: list[Row] = []
+        for key, value in sorted(image.config(ResourceType.BROKER, CLUSTER_DEFAULT).items()):
+            option = self._options.get(key)
+            if option is not None:
+                synonyms = [Synonym(key, value, Source.DYNAMIC_DEFAULT)]
+                kind, text = value_type(option), documentation(option)
+                rows.append(Row(key, value, Source.DYNAMIC_DEFAULT, True, kind, synonyms, text))
+        return rows
+
     def _topic_synonyms(self, image: ClusterImage, own: Mapping[str, str], option: Option) -> Iterator[Synonym]:
         key = option.key
         if key in own:

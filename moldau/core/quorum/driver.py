@@ -55,6 +55,10 @@ class QuorumConfig:
         doc="Bytes after which the metadata log begins a new file; whole files go after a snapshot.",
     )
 
+    def log_config(self) -> LogConfig:
+        """The options of the metadata log."""
+        return LogConfig(segment_bytes=self.segment_bytes)
+
 
 class Host(NamedTuple):
     """What the machine gives. `defer` runs a call in the loop's next turn."""
@@ -80,7 +84,7 @@ class QuorumDriver:
 
     def __init__(self, metadata_log: PartitionLog, directory: str, host: Host, me: ReplicaKey, config: QuorumConfig):
         self.log = metadata_log
-        metadata_log.reconfigure(LogConfig(segment_bytes=config.segment_bytes))
+        metadata_log.reconfigure(config.log_config())
         self._directory = directory
         self._host = host
         self._config = config

@@ -60,14 +60,14 @@ class Entry(NamedTuple):
 
 def data_batch(values: Sequence[bytes], base_offset: int, epoch: int, now_ms: int) -> bytes:
     """A batch of entries for the state machine."""
-    records = [Record(offset, now_ms, None, value, []) for offset, value in enumerate(values, base_offset)]
+    records = [Record(offset, now_ms, None, value) for offset, value in enumerate(values, base_offset)]
     return build_batch(records, base_offset=base_offset, leader_epoch=epoch)
 
 
 def control_batch(records: Sequence[tuple[ControlType, Any]], base_offset: int, epoch: int, now_ms: int) -> bytes:
     """A batch of control records."""
     encoded = [
-        Record(offset, now_ms, _KEY.pack(0, kind), codec.encoder(_MESSAGES[kind], _VERSION)(message), [])
+        Record(offset, now_ms, _KEY.pack(0, kind), codec.encoder(_MESSAGES[kind], _VERSION)(message))
         for offset, (kind, message) in enumerate(records, base_offset)
     ]
     return build_batch(encoded, base_offset=base_offset, leader_epoch=epoch, control=True)
@@ -80,16 +80,15 @@ def read_entries(stored: bytes) -> Iterator[Entry]:
 
 
 def _read(batch: RecordBatch) -> Entry:
-    last_offset = batch.base_offset + batch.last_offset_delta
     if batch.is_control:
         control = [found for record in batch.records() if (found := _control(record)) is not None]
-        return Entry(last_offset, batch.epoch, batch.max_timestamp, (), control)
+        return Entry(batch.last_offset, batch.epoch, batch.max_timestamp, (), control)
     values: list[bytes] = []
     for record in batch.records():
         if record.value is None:
             raise CorruptData(f"entry {record.offset} of the metadata is null")
-        values.append(bytes(record.value))
-    return Entry(last_offset, batch.epoch, batch.max_timestamp, values, ())
+        values.append(record.value)
+    return Entry(batch.last_offset, batch.epoch, batch.max_timestamp, values, ())
 
 
 def _control(record: Record) -> tuple[ControlType, Any] | None:
