@@ -120,12 +120,13 @@ class Node:
         config: QuorumConfig | None = None,
         defaults: Defaults | None = None,
         worker: Worker | None = None,
+        random: Random | None = None,
     ) -> None:
         self.files = files or MemoryFiles()
         self.log = log or ManualLog()
         self.clock = ManualClock()
         self.deferred = Deferred()
-        self.random = Random()
+        self.random = random or Random()
         formatter = storage.Formatter(
             self.files, self.clock, self.random, VoterEndpoint("CONTROLLER", "localhost", 9093)
         )
@@ -141,6 +142,6 @@ class Node:
         settings = ControllerSettings(self.identity.cluster_id, defaults or Defaults(), internal, bootstrap)
         self.controller = Controller(self.quorum, settings, self.clock, self.random)
 
-    def again(self, **changes: QuorumConfig) -> Node:
+    def again(self) -> Node:
         """The node after a restart in which everything written survived."""
-        return Node(self.files, self.log.restarted(), **{"config": self.config, **changes})
+        return Node(self.files, self.log.restarted(), config=self.config, random=self.random)

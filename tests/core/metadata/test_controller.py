@@ -248,7 +248,7 @@ def test_whatever_happens_the_log_says_what_the_controller_says(data: st.DataObj
     for _ in range(data.draw(st.integers(1, 15))):
         action = data.draw(st.sampled_from(["create", "delete", "ids", "sync", "fail", "restart"]))
         if action == "create":
-            topic = NewTopic(data.draw(names), data.draw(st.integers(1, 3)), configs=[("retention.ms", "1")])
+            topic = NewTopic(data.draw(names), data.draw(st.integers(1, 3)), configs=[("flush.messages", "1")])
             node.controller.create_topics([topic])
         elif action == "delete":
             node.controller.delete_topics([DoomedTopic(data.draw(names))])
