@@ -1,0 +1,1 @@
+"""The log: segments, indexes, producer states, recovery, the writer and its sync rounds."""
