@@ -10,16 +10,25 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-import google_crc32c
-
 from moldau.core.base.errors import CorruptData
 from moldau.core.coordinators.shard import StoredRecord
+from moldau.core.protocol.batch import (
+    CODEC_MASK,
+    CONTROL,
+    HEADER,
+    HEADER_SIZE,
+    LENGTH_FROM,
+    MAGIC,
+    TRANSACTIONAL,
+    Record,
+    RecordBatch,
+    build_batch,
+)
+from moldau.core.protocol.compression import MAX_DECOMPRESSED, decompress
 
-HEADER = struct.Struct(">qiibIhiqqqhii")
-CODEC_MASK = 0x07
-TRANSACTIONAL = 0x10
-CONTROL = 0x20
-_CONTROL_KEY = struct.Struct(">hh")
+NOT_PLAIN = CODEC_MASK | TRANSACTIONAL | CONTROL
+
+_CONTROL_KEY = struct.Struct(">hh")  # version, type
 
 
 class TransactionEnd(IntEnum):
@@ -29,57 +38,54 @@ class TransactionEnd(IntEnum):
     COMMIT = 1
 
 
+Pair = tuple[bytes, bytes | None]
+
+
 class Contents(NamedTuple):
     """What a replay needs of a batch."""
 
     producer_id: int
     is_transactional: bool
     is_control: bool
-    records: list[StoredRecord]
+    pairs: list[Pair]
 
 
 def build(records: list[StoredRecord], wall_ms: int) -> bytes:
     """One uncompressed batch; its offsets are the log's to assign."""
-    body = bytearray()
-    for delta, (key, value) in enumerate(records):
-        record = bytearray(b"\x00\x00")
-        _put_varint(record, delta)
-        _put_varint(record, len(key))
-        record += key
-        _put_varint(record, -1 if value is None else len(value))
-        record += value or b""
-        record.append(0)
-        _put_varint(body, len(record))
-        body += record
-    tail = struct.pack(">hiqqqhii", 0, len(records) - 1, wall_ms, wall_ms, -1, -1, -1, len(records)) + body
-    crc = google_crc32c.value(bytes(tail))
-    return struct.pack(">qiibI", 0, len(tail) + 9, 0, 2, crc) + tail
+    return build_batch([Record(delta, wall_ms, key, value) for delta, (key, value) in enumerate(records)])
 
 
-def _put_varint(out: bytearray, value: int) -> None:
-    number = (value << 1) ^ (value >> 63)
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-
-
-def read(batch: bytes) -> Contents:
-    """Keys and values of one stored batch. Raises CorruptData."""
-    if len(batch) < HEADER.size:
-        raise CorruptData(f"a batch of {len(batch)} bytes is shorter than its header")
-    (_, _, _, _, _, attributes, _, _, _, producer_id, _, _, count) = HEADER.unpack_from(batch)
-    data, position = batch, HEADER.size
+def read_plain(data: bytes) -> list[Pair] | None:
+    """Keys and values of a stored batch; None for one that is compressed, transactional or broken: `read` it."""
+    if len(data) < HEADER_SIZE:
+        return None
+    header = HEADER.unpack_from(data)
+    end = header[1] + LENGTH_FROM
+    if header[3] != MAGIC or header[5] & NOT_PLAIN or end > len(data):
+        return None
     try:
-        records = _read_records(data, position, count)
+        return _read_pairs(data, HEADER_SIZE, end, header[12])
     except IndexError:
-        raise CorruptData("a record goes past the end of its batch") from None
-    return Contents(producer_id, bool(attributes & TRANSACTIONAL), bool(attributes & CONTROL), records)
+        return None
+
+
+def read(data: bytes) -> Contents:
+    """Any stored batch. Raises CorruptData."""
+    batch = RecordBatch(data)
+    position, end = HEADER_SIZE, batch.size
+    if batch.codec:
+        data = decompress(batch.codec, data[HEADER_SIZE:end], MAX_DECOMPRESSED)
+        position, end = 0, len(data)
+    try:
+        pairs = _read_pairs(data, position, end, batch.count)
+    except IndexError:
+        raise CorruptData(f"a record goes past the end of the batch at offset {batch.base_offset}") from None
+    return Contents(batch.producer_id, batch.is_transactional, batch.is_control, pairs)
 
 
 def transaction_end(contents: Contents) -> TransactionEnd | None:
     """How a control batch ends its producer's transaction; None for control records of another kind."""
-    for key, _ in contents.records:
+    for key, _ in contents.pairs:
         if len(key) >= _CONTROL_KEY.size:
             _, kind = _CONTROL_KEY.unpack_from(key)
             if kind in (TransactionEnd.ABORT, TransactionEnd.COMMIT):
@@ -87,11 +93,10 @@ def transaction_end(contents: Contents) -> TransactionEnd | None:
     return None
 
 
-def _read_records(data: bytes, position: int, count: int) -> list[StoredRecord]:
+def _read_pairs(data: bytes, position: int, end: int, count: int) -> list[Pair]:
     # | length | attributes 1 | timestamp delta | offset delta | key length | key | value length | value | headers |
-    # Lengths are zig-zag varints: one byte up to 63, which most are. Nothing behind the value is read.
-    records = []
-    end = len(data)
+    # Numbers are zig-zag varints: one byte up to 63, which most are. Nothing behind the value is read.
+    pairs: list[Pair] = []
     for _ in range(count):
         size = data[position]
         position += 1
@@ -104,27 +109,21 @@ def _read_records(data: bytes, position: int, count: int) -> list[StoredRecord]:
         position += 1
         while data[position] > 0x7F:
             position += 1
-        position += 1
-        size = data[position]
-        position += 1
+        size = data[position + 1]
+        position += 2
         if size > 0x7F:
             size, position = _varint(data, position - 1)
-        if size & 1:
-            key = b""
-        else:
-            size >>= 1
-            key = data[position : position + size]
-            position += size
-        size = data[position]
-        position += 1
+        key_end = position if size & 1 else position + (size >> 1)
+        size = data[key_end]
+        value_at = key_end + 1
         if size > 0x7F:
-            size, position = _varint(data, position - 1)
-        value = None if size & 1 else data[position : position + (size >> 1)]
-        if position > after or after > end:
+            size, value_at = _varint(data, key_end)
+        value_end = value_at if size & 1 else value_at + (size >> 1)
+        if value_end > after or after > end:
             raise IndexError
-        records.append(StoredRecord(key, value))
+        pairs.append((data[position:key_end], None if size & 1 else data[value_at:value_end]))
         position = after
-    return records
+    return pairs
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

@@ -83,8 +83,7 @@ class GroupCoordinator:
         """Nobody's offsets in these topics mean anything any more."""
         names = frozenset(topics)
         if names:
-            for index in self._runtime.indexes():
-                self._runtime.run(index, lambda shard, _now: shard.forget_topics(names))
+            self._runtime.run_everywhere(lambda shard, _now: shard.forget_topics(names))
 
     def tick(self, now_ms: int) -> None:
         """Carry out what is due at `now_ms`, on the monotonic clock. After a late tick, drain the sockets first."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from moldau.core.base.clock import Clock
@@ -54,6 +54,7 @@ class _Slot(Generic[S]):
     loading: S | None = None
     batches: Iterator[bytes] | None = None  # what is left to replay; None before loading has begun
     retry_at_ms: int | None = None  # when to load again: 0 for the next tick, later when loading itself failed
+    postponed: list[Callable[[S, Moment], Decision]] = field(default_factory=list)  # to decide once loaded
     records: int = 0
     began_ms: int = 0
 
@@ -125,6 +126,15 @@ class Runtime(Generic[S]):
         now = self._now()
         self._carry_out(slot, decide(slot.shard, now), now)
         return ErrorCode.NONE
+
+    def run_everywhere(self, decide: Callable[[S, Moment], Decision]) -> None:
+        """Let every shard decide; those that are being loaded do so afterwards."""
+        for slot in list(self._slots.values()):
+            if slot.shard is None:
+                slot.postponed.append(decide)
+            else:
+                now = self._now()
+                self._carry_out(slot, decide(slot.shard, now), now)
 
     # Time
 
@@ -204,6 +214,9 @@ class Runtime(Generic[S]):
             spent_ms = now.monotonic_ms - slot.began_ms
             log.info("%s %d loaded: %d records in %d ms", self._name, slot.index, slot.records, spent_ms)
         self._carry_out(slot, shard.loaded(now), now)
+        postponed, slot.postponed = slot.postponed, []
+        for decide in postponed:
+            self.run(slot.index, decide)
 
     def _retry(self, slot: _Slot[S], reason: str) -> None:
         log.error("%s %d cannot be loaded, trying again: %s", self._name, slot.index, reason)

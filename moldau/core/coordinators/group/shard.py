@@ -13,7 +13,7 @@ from typing import Any
 from moldau.core.base.errors import CorruptData, ErrorCode
 from moldau.core.base.ids import ZERO_UUID
 from moldau.core.base.pending import Pending
-from moldau.core.coordinators.batches import TransactionEnd, read, transaction_end
+from moldau.core.coordinators.batches import TransactionEnd, read, read_plain, transaction_end
 from moldau.core.coordinators.group import records
 from moldau.core.coordinators.group.asks import (
     NO_MEMBER,
@@ -227,6 +227,16 @@ class GroupShard:
 
     def load(self, batch: bytes) -> int:
         """Replay one stored batch; returns how many records it held. What cannot be read is reported and left out."""
+        pairs = read_plain(batch)
+        if pairs is None:
+            return self._load_special(batch)
+        overwrite = self.offsets.overwrite
+        for key, value in pairs:
+            if value is None or not overwrite(key, value):
+                self._replay_or_report(StoredRecord(key, value))
+        return len(pairs)
+
+    def _load_special(self, batch: bytes) -> int:
         try:
             contents = read(batch)
         except CorruptData as error:
@@ -234,16 +244,12 @@ class GroupShard:
             return 0
         if contents.is_control:
             self._end_transaction(contents.producer_id, transaction_end(contents))
-            return len(contents.records)
-        if contents.is_transactional:
-            for record in contents.records:
-                self._replay_transactional(contents.producer_id, record)
-            return len(contents.records)
-        overwrite = self.offsets.overwrite
-        for record in contents.records:
-            if record.value is None or not overwrite(record.key, record.value):
-                self._replay_or_report(record)
-        return len(contents.records)
+        for key, value in () if contents.is_control else contents.pairs:
+            if contents.is_transactional:
+                self._hold(contents.producer_id, key, value)
+            else:
+                self._replay_or_report(StoredRecord(key, value))
+        return len(contents.pairs)
 
     def replay(self, record: StoredRecord) -> None:
         """Apply one record. Raises CorruptData."""
@@ -289,14 +295,14 @@ class GroupShard:
         if self.offsets.has_group(group_id):
             self._ensure_group(group_id)  # its offsets can still be fetched
 
-    def _replay_transactional(self, producer_id: int, record: StoredRecord) -> None:
+    def _hold(self, producer_id: int, key: bytes, value: bytes | None) -> None:
         try:
-            key = records.parse_key(record.key)
+            parsed = records.parse_key(key)
         except CorruptData as error:
             log.error("a record of groups cannot be read and is left out: %s", error)
             return
-        if isinstance(key, OffsetKey):
-            self.offsets.hold(producer_id, key, record.value)
+        if isinstance(parsed, OffsetKey):
+            self.offsets.hold(producer_id, parsed, value)
 
     def _end_transaction(self, producer_id: int, end: TransactionEnd | None) -> None:
         if end is None:
