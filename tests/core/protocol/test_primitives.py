@@ -1,0 +1,96 @@
+"""Varints, their limits, and the skipping of tags."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moldau.core.base.errors import CorruptData
+from moldau.core.protocol import primitives
+from moldau.core.protocol.primitives import (
+    length_tail,
+    read_uvarint,
+    read_zigzag,
+    read_zigzag64,
+    skip_tags,
+    string_tail,
+    string_uvarint,
+    uvarint,
+    zigzag,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [(0, "00"), (1, "01"), (127, "7f"), (128, "8001"), (300, "ac02"), (16_384, "808001"), (0xFFFFFFFF, "ffffffff0f")],
+)
+def test_unsigned_varints(value: int, encoded: str) -> None:
+    assert uvarint(value).hex() == encoded
+    assert read_uvarint(bytes.fromhex("ee" + encoded), 1) == (value, 1 + len(encoded) // 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"), [(0, "00"), (-1, "01"), (1, "02"), (-2, "03"), (63, "7e"), (-65, "8101")]
+)
+def test_zigzag_varints(value: int, encoded: str) -> None:
+    assert zigzag(value).hex() == encoded
+    assert read_zigzag(bytes.fromhex(encoded), 0) == (value, len(encoded) // 2)
+
+
+@given(st.integers(-(1 << 63), (1 << 63) - 1))
+def test_zigzag_round_trip_of_64_bits(value: int) -> None:
+    encoded = zigzag(value)
+    assert read_zigzag64(memoryview(encoded), 0) == (value, len(encoded))
+
+
+@given(st.integers(-(1 << 31), (1 << 31) - 1))
+def test_zigzag_round_trip_of_32_bits(value: int) -> None:
+    encoded = zigzag(value)
+    assert read_zigzag(encoded, 0) == (value, len(encoded))
+
+
+@pytest.mark.parametrize("read", [read_uvarint, read_zigzag])
+def test_a_varint_of_more_than_five_bytes_is_corrupt(read: object) -> None:
+    with pytest.raises(CorruptData, match="longer"):
+        read(b"\xff\xff\xff\xff\xff\x01", 0)  # type: ignore[operator]
+
+
+def test_a_varint_that_ends_early_is_an_index_error_for_the_codec_to_translate() -> None:
+    with pytest.raises(IndexError):
+        read_uvarint(b"\xff\xff", 0)
+    with pytest.raises(IndexError):
+        read_zigzag64(b"\xff\xff", 0)
+
+
+def test_a_length_that_java_would_see_as_negative_is_null() -> None:
+    assert length_tail(b"\xff\xff\xff\x0f", 0, 0xFF) == (0, 4)
+    assert length_tail(b"\xff\xff\xff\x07", 0, 0xFF) == (0x7FFFFFFF, 4)
+
+
+def test_a_string_has_at_most_32767_bytes() -> None:
+    assert string_tail(b"\x80\x02", 0, 0x80) == (32_768, 2)
+    with pytest.raises(CorruptData, match="too long"):
+        string_tail(b"\x80\x02", 0, 0x81)
+    assert string_uvarint(32_768) == uvarint(32_768)
+    with pytest.raises(ValueError, match="too long"):
+        string_uvarint(32_769)
+
+
+def test_tags_are_skipped_by_their_size() -> None:
+    section = b"\x05\x02ab" + b"\x80\x01\x00" + b"rest"
+    assert skip_tags(section, 0, 2, len(section)) == 7
+
+
+def test_hostile_tag_sections_are_refused() -> None:
+    with pytest.raises(CorruptData, match="longer"):
+        skip_tags(b"\x00\x7f", 0, 1, 2)
+    with pytest.raises(CorruptData, match="too many"):
+        skip_tags(uvarint(10_001)[1:], 0, uvarint(10_001)[0], 100)
+
+
+def test_ready_readers_and_writers_agree() -> None:
+    pack, unpack = primitives.number_writers("i"), primitives.number_readers("i")
+    numbers = (1, -2, 3)
+    assert unpack[3](pack[3](*numbers), 0) == numbers
+    assert primitives.text_readers()[3](b"xabc", 1) == (b"abc",)
