@@ -26,16 +26,16 @@ from moldau.core.metadata.decision import Record
 from moldau.core.metadata.image import ClusterImage
 from moldau.core.metadata.names import CLUSTER_METADATA
 from moldau.core.quorum import snapshot
+from moldau.core.quorum.driver import METADATA_TOPIC_ID
 from moldau.core.quorum.snapshot import SnapshotId
 from moldau.core.quorum.voters import STATIC_VOTERS, ReplicaKey, Voter, VoterEndpoint, VoterSet
+
+__all__ = ["METADATA_DIRECTORY", "METADATA_TOPIC_ID", "Formatter", "Identity", "prepare", "read_bootstrap"]
 
 log = logging.getLogger("moldau.metadata")
 
 BOOTSTRAP_FILE = "bootstrap.checkpoint"
 METADATA_DIRECTORY = partition_directory(CLUSTER_METADATA, 0)
-
-# Kafka's fixed id of the metadata topic.
-METADATA_TOPIC_ID = bytes(15) + b"\x01"
 
 _START = SnapshotId(0, 0)
 _IGNORED = frozenset((LOCK_FILE, "lost+found"))

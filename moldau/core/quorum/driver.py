@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("moldau.quorum")
 
+# Kafka's fixed id of the metadata topic.
+METADATA_TOPIC_ID = bytes(15) + b"\x01"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuorumConfig:
@@ -84,6 +87,7 @@ class QuorumDriver:
 
     def __init__(self, metadata_log: PartitionLog, directory: str, host: Host, me: ReplicaKey, config: QuorumConfig):
         self.log = metadata_log
+        metadata_log.topic_id = METADATA_TOPIC_ID  # a formatted directory has no file that says so yet
         metadata_log.reconfigure(config.log_config())
         self._directory = directory
         self._host = host

@@ -1,0 +1,106 @@
+"""Metadata on a real disk: restarts, snapshots, and what Apache Kafka's tools make of the files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from moldau.core.metadata.creation import Created, NewTopic
+from moldau.core.metadata.image import ClusterImage
+from moldau.core.metadata.topics import DoomedTopic
+from moldau.core.quorum.driver import QuorumConfig
+from tests.support import peer
+from tests.support.disk_node import DiskNode
+from tests.support.tools import need_peer
+
+AREAS = ("topics_by_name", "topics_by_id", "configs", "features", "next_producer_id", "similar_names")
+
+
+def same(one: ClusterImage, other: ClusterImage) -> bool:
+    return all(getattr(one, area) == getattr(other, area) for area in AREAS)
+
+
+def work(node: DiskNode) -> None:
+    topics = [NewTopic("orders", 3, configs=[("flush.messages", "1")]), NewTopic("gone"), NewTopic("a.b")]
+    answers = node.answer(node.controller.create_topics(topics))
+    assert all(isinstance(answer, Created) for answer in answers.values())
+    assert node.answer(node.controller.delete_topics([DoomedTopic("gone")]))[0].refusal is None
+    assert node.answer(node.controller.allocate_producer_ids()) == range(1000)
+
+
+@pytest.mark.parametrize("orderly", [True, False], ids=["stopped", "killed"])
+def test_a_restart_finds_everything(tmp_path: Path, orderly: bool) -> None:
+    node = DiskNode(tmp_path)
+    work(node)
+    before = node.controller.image
+    node.stop() if orderly else node.kill()
+    again = DiskNode(tmp_path, random=node.random)
+    assert again.identity == node.identity
+    assert again.quorum.epoch == 2
+    assert set(again.controller.image.topics_by_name) == {"orders", "a.b"}
+    for topic in again.controller.image.topics_by_name.values():
+        assert [partition.leader_epoch for partition in topic.partitions] == [1] * len(topic.partitions)
+        assert topic.id == before.topics_by_name[topic.name].id
+    assert again.controller.image.configs == before.configs
+    assert again.answer(again.controller.allocate_producer_ids()) == range(1000, 2000)
+    again.kill()
+
+
+def test_snapshots_keep_the_log_short(tmp_path: Path) -> None:
+    config = QuorumConfig(snapshot_bytes=20_000, segment_bytes=1 << 20)
+    node = DiskNode(tmp_path, config=config)
+    for _ in range(20):
+        node.answer(node.controller.create_topics([NewTopic("big", 5000)]))
+        node.answer(node.controller.delete_topics([DoomedTopic("big")]))
+    work(node)
+    image = node.controller.image
+    names = os.listdir(node.metadata)
+    assert len([name for name in names if name.endswith(".checkpoint")]) == 1
+    assert sum(os.path.getsize(f"{node.metadata}/{name}") for name in names if name.endswith(".log")) < 3 << 20
+    assert node.quorum.log.start_offset > 0
+    node.kill()
+    again = DiskNode(tmp_path, config=config, random=node.random)
+    assert {name: topic.id for name, topic in again.controller.image.topics_by_name.items()} == {
+        name: topic.id for name, topic in image.topics_by_name.items()
+    }
+    again.stop()
+
+
+def dumped(path: str) -> str:
+    text = peer.run_tool("org.apache.kafka.tools.DumpLogSegments", "--cluster-metadata-decoder", "--files", path)
+    assert "isvalid: false" not in text
+    assert "Exception" not in text
+    return text
+
+
+@pytest.mark.peer
+def test_apache_kafka_dumps_log_and_snapshots(tmp_path: Path) -> None:
+    need_peer()
+    node = DiskNode(tmp_path)
+    start = dumped(f"{node.metadata}/00000000000000000000-0000000000.checkpoint")
+    assert 'KRaftVersion {"version":0,"kRaftVersion":1}' in start
+    assert '"endpoints":[{"name":"CONTROLLER","host":"localhost","port":9093}]' in start
+    assert '"name":"metadata.version","featureLevel":30' in dumped(f"{node.path}/bootstrap.checkpoint")
+    work(node)
+    log = dumped(f"{node.metadata}/00000000000000000000.log")
+    for kind in (
+        "REGISTER_BROKER",
+        "BROKER_REGISTRATION_CHANGE",
+        "TOPIC",
+        "PARTITION",
+        "CONFIG",
+        "REMOVE_TOPIC",
+        "PRODUCER_IDS",
+    ):
+        assert f'"type":"{kind}_RECORD"' in log
+    assert 'LeaderChange: {"version":0,"leaderId":1,"voters":[{"voterId":1}],"grantingVoters":[{"voterId":1}]}' in log
+    node.stop()
+    again = DiskNode(tmp_path, config=QuorumConfig(snapshot_bytes=1), random=node.random)
+    (name,) = [name for name in os.listdir(node.metadata) if name.endswith(".checkpoint")]
+    snapshot = dumped(f"{node.metadata}/{name}")
+    assert f"Snapshot end offset: {again.controller.image.offset + 1}, epoch: 2" in snapshot
+    assert '"name":"orders"' in snapshot
+    assert '"leaderEpoch":1' in snapshot
+    again.stop()
