@@ -21,7 +21,7 @@ from moldau.core.base.pending import Pending
 from moldau.core.base.workers import ThreadWorker
 from moldau.core.coordinators.coordinator import GroupCoordinator
 from moldau.core.coordinators.group.config import OFFSETS_TOPIC
-from moldau.core.log.directory import LogDirectory
+from moldau.core.log.directory import LogDirectory, Workers
 from moldau.core.metadata import features, storage
 from moldau.core.metadata.brokers import Registration
 from moldau.core.metadata.config_view import ConfigView
@@ -47,6 +47,7 @@ T = TypeVar("T")
 PLAINTEXT = 0  # Kafka's number of that security protocol
 DRAIN_STEP_S = 0.01
 COLD_READ_THREADS = 2
+HOUSEKEEPING_MS = 5000
 
 
 class Broker:
@@ -60,6 +61,7 @@ class Broker:
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._workers: list[ThreadWorker] = []
+        self._housekeeping_due_ms = 0
         self._random: Callable[[int], bytes] = os.urandom
 
     async def start(self) -> None:
@@ -77,10 +79,14 @@ class Broker:
         identity = self._prepare(path)
         self._directory = LogDirectory(
             path,
-            files=self._files,
-            clock=self._clock,
-            config=self.configs.directory,
+            self._files,
+            self._clock,
+            self.configs.directory,
+            workers=Workers(*(self._worker(name) for name in Workers._fields)),
+            call_soon=self._loop.call_soon,
+            defaults=self.configs.topics,
         )
+        self._directory.on_offline = lambda _problem: self.failed.set()
         self._directory.open()
         self.controller = self._make_controller(path, identity)
         self.view = ConfigView(config.node_id, options(), self.configs.given)
@@ -196,9 +202,9 @@ class Broker:
         self.replicas.tick(now_ms)
         self.groups.tick(now_ms)
         self.controller.tick()
-        self._directory.tick()
-        if self._directory.offline:
-            self.failed.set()
+        if now_ms >= self._housekeeping_due_ms:
+            self._housekeeping_due_ms = now_ms + HOUSEKEEPING_MS
+            self._directory.housekeeping()
 
     # -- stopping
 
@@ -212,10 +218,15 @@ class Broker:
             await asyncio.sleep(DRAIN_STEP_S)
         self.replicas.close(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self._connections.close()
-        left_ms = max(0, deadline_ms - self._clock.monotonic_ms())
-        clean = self._directory.close(left_ms)
+        left_s = max(0, deadline_ms - self._clock.monotonic_ms()) / 1000
+        try:
+            clean = await asyncio.wait_for(settled(self._directory.shut_down(self.controller.broker_epoch)), left_s)
+        except TimeoutError:
+            log.error("the flush did not end in time: the next start will check the logs")
+            return False  # a disk that hangs would hold the workers, and their threads do not outlive us anyway
         for worker in self._workers:
             worker.close()
+        self._directory.close()
         return clean
 
 

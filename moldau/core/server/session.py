@@ -18,6 +18,7 @@ from moldau.core.base.errors import CorruptData, ErrorCode, KafkaError, MoldauEr
 from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
 from moldau.core.net.receive import SIZE, Unfinished, frame_size
+from moldau.core.protocol.codec import CannotEncode
 from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks
 from moldau.core.protocol.messages.api_versions import ApiVersion
 from moldau.core.protocol.registry import API_VERSIONS_KEY
@@ -215,14 +216,14 @@ class Session(asyncio.BufferedProtocol):
         if endpoint is None:
             endpoint = self._table.resolve(key, version)
             if endpoint is None:
-                self._refuse_version(key, version, correlation, (view, at, end))
+                self._refuse_version(key, version, correlation, (view, start, end))
                 return
         ctx = self._ctx
         tail = self._header_tail
         if tail and endpoint.request_flexible == self._header_tail_flexible and view[at : at + len(tail)] == tail:
             body = at + len(tail)
         else:
-            ctx.client_id, body = parse_request_header(view, at, end, endpoint.request_flexible)
+            ctx.client_id, body = parse_request_header(view, start, end, endpoint.request_flexible)
             self._header_tail = bytes(view[at:body])
             self._header_tail_flexible = endpoint.request_flexible
         request = endpoint.decode(view, body, end)[0]
@@ -300,7 +301,12 @@ class Session(asyncio.BufferedProtocol):
         """The whole frame of an answer: bytes, and slices of files where it holds records."""
         if answer is NO_ANSWER:
             return []
-        chunks = [answer] if isinstance(answer, bytes) else endpoint.encode(answer)
+        try:
+            chunks = [answer] if isinstance(answer, bytes) else endpoint.encode(answer)
+        except CannotEncode:
+            log.exception("an answer of %s does not fit version %d", endpoint.api.name, endpoint.version)
+            self._abort()
+            return []
         return response_chunks(correlation, chunks, endpoint.response_flexible)
 
     def _drain(self, _value: Any) -> None:

@@ -37,6 +37,7 @@ EARLIEST_PENDING_UPLOAD = -6
 SINCE = {LATEST: 1, EARLIEST: 1, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
 
 DEFAULT_WAIT_MS = 30_000
+EPOCHS_SINCE = 4
 TIMEOUT_SINCE = 10
 
 
@@ -46,12 +47,12 @@ class OffsetsPending(ProducePending):
     __slots__ = ()
 
     def settled(self, part: Any, code: ErrorCode) -> None:
-        answer, partition, end_offset = part
+        answer, partition, end_offset, epoch = part
         if code:
             answer.error_code = code
         else:
             answer.offset = max(end_offset, partition.high_watermark)
-            answer.leader_epoch = partition.leader_epoch
+            answer.leader_epoch = epoch
         self.remaining -= 1
         if self.remaining == 0:
             self.complete(self.response)
@@ -107,16 +108,24 @@ def _answer(
     elif timestamp == LATEST:
         pending.remaining += 1
         end_offset = partition.log.end_offset
-        partition.wait_committed(end_offset, pending, (answer, partition, end_offset))
+        partition.wait_committed(
+            end_offset, pending, (answer, partition, end_offset, _epoch(partition.leader_epoch, version))
+        )
     elif timestamp in (EARLIEST, EARLIEST_LOCAL):
         answer.offset = partition.log.start_offset
-        answer.leader_epoch = partition.log.leader_epochs.epoch_at(partition.log.start_offset)
+        answer.leader_epoch = _epoch(partition.log.leader_epochs.epoch_at(partition.log.start_offset), version)
     elif timestamp == MAX_TIMESTAMP or timestamp >= 0:
-        _search(partition, timestamp, answer)
+        _search(partition, (timestamp, version), answer)
 
 
-def _search(partition: Partition, timestamp: int, answer: ListOffsetsPartitionResponse) -> None:
+def _epoch(epoch: int, version: int) -> int:
+    """Before v4 there is no place for an epoch."""
+    return epoch if version >= EPOCHS_SINCE else -1
+
+
+def _search(partition: Partition, asked: tuple[int, int], answer: ListOffsetsPartitionResponse) -> None:
     """Find a record by its timestamp; nothing found is offset -1 and no error."""
+    timestamp, version = asked
     upto = partition.high_watermark
     try:
         if timestamp == MAX_TIMESTAMP:
@@ -128,4 +137,5 @@ def _search(partition: Partition, timestamp: int, answer: ListOffsetsPartitionRe
         answer.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         return
     if found is not None:
-        answer.offset, answer.timestamp, answer.leader_epoch = found
+        answer.offset, answer.timestamp, epoch = found
+        answer.leader_epoch = _epoch(epoch, version)
