@@ -17,7 +17,7 @@ from tests.support.sample import Point, Sample, full
 
 
 @pytest.mark.parametrize("cls", [*messages.ALL, Sample], ids=lambda cls: cls.__name__)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_round_trip_of_every_version(cls: type[Any], seed: int) -> None:
     for version in messages.versions_of(cls):
