@@ -109,30 +109,26 @@ class Field:
         type_name: str,
         versions: str = "0+",
         *,
-        nullable: str = "none",
-        default: Any = UNSET,
-        tag: int | None = None,
-        tagged: str | None = None,
-        ignorable: bool = False,
-        entity: EntityType | None = None,
         item: Field | None = None,
         struct: type[Any] | None = None,
+        **more: Unpack[More],
     ) -> None:
         self.name = ""
         self.type = type_name
         self.versions = parse_versions(versions)
-        self.nullable = parse_versions(nullable)
-        self.tag = tag
-        self.tagged = NO_VERSIONS if tag is None else parse_versions(tagged or versions)
-        self.ignorable = ignorable
-        self.entity = entity
+        self.nullable = parse_versions(more.get("nullable", "none"))
+        self.tag = more.get("tag")
+        self.tagged = NO_VERSIONS if self.tag is None else parse_versions(more.get("tagged", versions))
+        self.ignorable = more.get("ignorable", False)
+        self.entity = more.get("entity")
         self.item = item
         self.struct = struct
-        if isinstance(default, _Unset) and type_name == "struct":
-            default = cast("type[Any]", struct)()
-        elif isinstance(default, _Unset) and type_name != "array":
-            default = _TYPE_DEFAULTS.get(type_name, 0)
-        self.default = default
+        self.default = more.get("default", UNSET)
+        if isinstance(self.default, _Unset):
+            if struct is not None:
+                self.default = struct()
+            elif type_name != "array":
+                self.default = _TYPE_DEFAULTS.get(type_name, 0)
 
     def has_new_default(self) -> bool:
         """Whether the default is a fresh empty list."""
