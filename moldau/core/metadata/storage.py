@@ -3,10 +3,11 @@
     <first log dir>/meta.properties            cluster id, node id, directory id (every log dir has one)
                     bootstrap.checkpoint       the features that the first leader writes to the log
                     __cluster_metadata-0/00000000000000000000-0000000000.checkpoint     the voters: this node
+                    __cluster_metadata-0/partition.metadata                            the topic's fixed id
 
-These are the files that Apache Kafka's `kafka-storage format --standalone` leaves, byte for byte but for ids and
-times. Crash story: meta.properties comes last, and a directory that has none and nothing but the other two
-is formatted again.
+These are the files that Apache Kafka's `kafka-storage format --standalone` leaves (the last one Kafka adds at its
+first start). Crash story: meta.properties comes last, and a directory that has none and nothing but the
+others is formatted again.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ from moldau.core.base.clock import Clock
 from moldau.core.base.errors import ConfigError, CorruptData, StorageError
 from moldau.core.base.files import Files
 from moldau.core.base.ids import ZERO_UUID, random_uuid, uuid_from_text, uuid_text
-from moldau.core.log.checkpoints import MetaProperties, decode_meta_properties, encode_meta_properties
-from moldau.core.log.names import LOCK_FILE, META_FILE, partition_directory
+from moldau.core.log.checkpoints import (
+    MetaProperties,
+    decode_meta_properties,
+    encode_meta_properties,
+    encode_partition_metadata,
+)
+from moldau.core.log.names import LOCK_FILE, META_FILE, PARTITION_FILE, partition_directory
 from moldau.core.metadata import features, records
 from moldau.core.metadata.decision import Record
 from moldau.core.metadata.image import ClusterImage
@@ -122,7 +128,7 @@ def _check_empty(files: Files, path: str, names: list[str]) -> None:
     left = [name for name in names if name not in (BOOTSTRAP_FILE, f"{META_FILE}.tmp", f"{BOOTSTRAP_FILE}.tmp")]
     if left == [METADATA_DIRECTORY]:
         inside = files.list(f"{path}/{METADATA_DIRECTORY}")
-        left = [name for name in inside if not name.startswith(_START.file)]
+        left = [name for name in inside if not name.startswith((_START.file, PARTITION_FILE))]
     if left:
         raise StorageError(
             f"{path} holds {left[0]} but no {META_FILE}: it is not an empty directory, and not a data directory of "
@@ -159,6 +165,8 @@ def _write_metadata(formatter: Formatter, path: str, me: ReplicaKey) -> None:
     files, now_ms = formatter.files, formatter.clock.wall_ms()
     voters = VoterSet((Voter(me, (formatter.endpoint,)),))
     files.make_directory(f"{path}/{METADATA_DIRECTORY}")
+    topic = encode_partition_metadata(METADATA_TOPIC_ID)
+    files.write_file(f"{path}/{METADATA_DIRECTORY}/{PARTITION_FILE}", topic)
     start = b"".join(snapshot.encode(_START, voters, [], now_ms, now_ms))
     files.write_file(f"{path}/{METADATA_DIRECTORY}/{_START.file}", start)
     values = [records.encode(record) for record in features.decide_bootstrap(ClusterImage()).records]

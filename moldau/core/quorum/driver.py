@@ -87,7 +87,7 @@ class QuorumDriver:
 
     def __init__(self, metadata_log: PartitionLog, directory: str, host: Host, me: ReplicaKey, config: QuorumConfig):
         self.log = metadata_log
-        metadata_log.topic_id = METADATA_TOPIC_ID  # a formatted directory has no file that says so yet
+        metadata_log.topic_id = METADATA_TOPIC_ID  # a directory that Apache Kafka formatted has no file that says so yet
         metadata_log.reconfigure(config.log_config())
         self._directory = directory
         self._host = host

@@ -104,3 +104,56 @@ def test_apache_kafka_dumps_log_and_snapshots(tmp_path: Path) -> None:
     assert '"name":"orders"' in snapshot
     assert '"leaderEpoch":1' in snapshot
     again.stop()
+
+
+class DynamicKafka(peer.ApacheKafka):
+    """Apache Kafka whose voters stand in the metadata, as in a directory that we formatted."""
+
+    def _properties(self) -> dict[str, str]:
+        properties = super()._properties()
+        voters = properties.pop("controller.quorum.voters")
+        return {**properties, "controller.quorum.bootstrap.servers": voters.partition("@")[2]}
+
+
+def described(kafka: peer.ApacheKafka) -> str:
+    return peer.run_tool("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", kafka.bootstrap, "--describe")
+
+
+@pytest.mark.peer
+@pytest.mark.slow
+def test_apache_kafka_carries_on_our_metadata_and_we_its(tmp_path: Path) -> None:
+    need_peer()
+    (tmp_path / "data").mkdir()
+    ours = DiskNode(tmp_path / "data")
+    work(ours)
+    ours.stop()
+    with DynamicKafka(tmp_path) as kafka:
+        text = described(kafka)
+        assert "Topic: orders" in text
+        assert "Configs: flush.messages=1" in text
+        tool = ("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", kafka.bootstrap)
+        peer.run_tool(*tool, "--create", "--topic", "theirs", "--partitions", "2")
+        peer.run_tool(*tool, "--delete", "--topic", "a.b")
+    again = DiskNode(tmp_path / "data", random=ours.random)
+    image = again.controller.image
+    assert set(image.topics_by_name) == {"orders", "theirs"}
+    assert all(partition.leader == 1 for topic in image.topics_by_name.values() for partition in topic.partitions)
+    again.stop()
+
+
+@pytest.mark.peer
+@pytest.mark.slow
+def test_a_directory_of_apache_kafka_with_static_voters_is_opened_and_given_back(tmp_path: Path) -> None:
+    need_peer()
+    with peer.ApacheKafka(tmp_path) as kafka:
+        tool = ("org.apache.kafka.tools.TopicCommand", "--bootstrap-server", kafka.bootstrap)
+        peer.run_tool(*tool, "--create", "--topic", "theirs", "--config", "retention.ms=5")
+    ours = DiskNode(tmp_path / "data")
+    assert ours.controller.image.config(2, "theirs") == {"retention.ms": "5"}
+    assert ours.controller.image.partition("theirs", 0).leader == 1  # type: ignore[union-attr]
+    assert isinstance(ours.answer(ours.controller.create_topics([NewTopic("ours")]))["ours"], Created)
+    ours.stop()
+    with peer.ApacheKafka(tmp_path, port=kafka.port) as kafka:
+        text = described(kafka)
+        assert "Topic: theirs" in text
+        assert "Topic: ours" in text

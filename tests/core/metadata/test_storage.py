@@ -34,7 +34,11 @@ def test_a_new_directory_gets_what_apache_kafka_gives_it() -> None:
     assert files.list("/d") == ["__cluster_metadata-0", "bootstrap.checkpoint", "meta.properties"]
     meta = decode_meta_properties(files.read_file("/d/meta.properties"))
     assert meta == MetaProperties(CLUSTER, 1, identity.directory_ids[0])
-    assert files.list("/d/__cluster_metadata-0") == ["00000000000000000000-0000000000.checkpoint"]
+    assert files.list("/d/__cluster_metadata-0") == [
+        "00000000000000000000-0000000000.checkpoint",
+        "partition.metadata",
+    ]
+    assert b"topic_id: AAAAAAAAAAAAAAAAAAAAAQ" in files.read_file("/d/__cluster_metadata-0/partition.metadata")
     start = files.read_file("/d/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
     header, footer = snapshot.decode(start, "start")
     assert dict(header.control)[ControlType.KRAFT_VERSION].kraft_version == 1
