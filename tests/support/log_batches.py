@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import google_crc32c
 
-from moldau.core.log.headers import HEADER
+from moldau.core.protocol.batch import HEADER
 
 TIMESTAMP = 1_700_000_000_000
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from moldau.core.base.files import Files
 from moldau.core.log import names
 from moldau.core.log.checkpoints import encode_clean_shutdown
+from moldau.core.log.cutting import unlink_all
 from moldau.core.log.points import Capture, sync_paths, write_captures
 
 
@@ -43,6 +44,12 @@ def write_offsets(files: Files, root: str, start_offsets: bytes, high_watermarks
     """Kafka's other two checkpoints. Raises OSError."""
     files.write_file(f"{root}/{names.START_OFFSETS_FILE}", start_offsets)
     files.write_file(f"{root}/{names.HIGH_WATERMARKS_FILE}", high_watermarks)
+
+
+def shorten(files: Files, root: str, start_offsets: bytes, paths: list[str]) -> None:
+    """A log begins later: say so on the disk, then remove the files nobody reads any more. Raises OSError."""
+    files.write_file(f"{root}/{names.START_OFFSETS_FILE}", start_offsets)
+    unlink_all(files, paths)
 
 
 def remove_tree(files: Files, path: str) -> None:

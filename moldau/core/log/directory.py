@@ -29,11 +29,13 @@ from moldau.core.log.checkpoints import (
     encode_meta_properties,
     encode_offsets,
 )
-from moldau.core.log.closing import LastFlush, remove_tree, write_last, write_offsets
+from moldau.core.log.closing import LastFlush, remove_tree, shorten, write_last, write_offsets
 from moldau.core.log.config import DirectoryConfig, LogConfig
+from moldau.core.log.cutting import cut_files, segment_paths
 from moldau.core.log.partition_log import PartitionLog
 from moldau.core.log.points import Checkpoints, capture, read_written_points
 from moldau.core.log.recovery import Hints, Loader
+from moldau.core.log.segment import Segment
 from moldau.core.log.syncing import SyncRounds, filesystem_threshold
 from moldau.core.log.writer import CallSoon, LogWriter
 
@@ -159,6 +161,8 @@ class LogDirectory:
         self.writer.on_progress = self.checkpoints.progress
         self.writer.on_disk_failure = self.fail
         self.writer.logs = self._all_logs
+        self.writer.on_truncate = self._truncate
+        self.writer.on_start_moved = self._start_moved
         self.writer.on_deleted = self._last_write_done
         self.writer.on_idle = self._go_on_closing
         self.checkpoints.on_failure = self.fail
@@ -223,6 +227,23 @@ class LogDirectory:
         self.writer.background_rounds.forget(log)
         self._discard(log)
 
+    def _truncate(self, log: PartitionLog, offset: int) -> None:
+        self.checkpoints.lower(log, offset)
+        cut_files(self._files, log, offset)
+        point = self.checkpoints.recovery_points.get((log.topic, log.partition), 0)
+        synced = min(log.synced_offset, offset)
+        log.forget_files()
+        hints = Hints(clean=False, point=point, synced=synced, start_offset=log.start_offset)
+        Loader(self._files, log, hints).load(self._clock.wall_ms() - self._config.producer_id_expiration_ms)
+        self.checkpoints.changed(log)
+
+    def _start_moved(self, log: PartitionLog, gone: list[Segment]) -> None:
+        paths = [path for segment in gone for path in segment_paths(log.directory, segment.base_offset)]
+        for segment in gone:
+            log.snapshot_offsets.pop(segment.base_offset, None)
+        work = partial(shorten, self._files, self.path, self._offsets()[0], paths)
+        self._workers.files.submit(work, partial(_written, self.path))
+
     def _last_write_done(self, log: PartitionLog) -> None:
         """A write was under way when `log` was deleted, and may have made its directory again."""
         log.close()
@@ -266,9 +287,15 @@ class LogDirectory:
 
     def housekeeping(self) -> None:
         """Forget silent producers, sync what flush.ms says is due. To be called every few seconds."""
-        now = self._clock.wall_ms()
+        if self.offline:
+            return
+        expired = self._clock.wall_ms() - self._config.producer_id_expiration_ms
+        now = self._clock.monotonic_ms()
         for log in self.logs.values():
-            log.producers.expire(now - self._config.producer_id_expiration_ms)
+            log.producers.expire(expired)
+            if log.flush_ms_due(now):
+                self.writer.background_rounds.request(log)
+        self.writer.background_rounds.start()
 
     def _offsets(self) -> tuple[bytes, bytes]:
         starts = {key: log.start_offset for key, log in self.logs.items() if log.start_offset > 0}

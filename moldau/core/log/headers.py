@@ -1,12 +1,7 @@
 """Hopping over stored batches by their 61-byte headers, without decoding a record.
 
-Lives here: the header's layout as the log needs it, and the scan that recovery, look-ups and truncation
-share. Nothing here changes a file.
-
-    0             8        12      16      17      21           23                27               35              43
-    | base offset | length | epoch | magic | crc32c | attributes | last offset delta | base timestamp | max timestamp |
-    | producer id | producer epoch | base sequence | count | records...        the CRC covers byte 21 to the end
-    43            51               53              57      61
+Lives here: the scan that recovery, look-ups and truncation share. The header's layout is
+`core.protocol.batch`'s. Nothing here changes a file.
 """
 
 from __future__ import annotations
@@ -19,20 +14,12 @@ import google_crc32c
 
 from moldau.core.base.files import Files
 from moldau.core.base.options import KIB, MIB
+from moldau.core.protocol.batch import CRC_FROM, HEADER, HEADER_SIZE, LENGTH_FROM, MAGIC
 
-HEADER = struct.Struct(">qiibIhiqqqhii")
-HEADER_SIZE: Final = 61
 HEAD = struct.Struct(">qiibI")  # what the broker writes anew: everything ahead of what the CRC covers
-CRC_START: Final = 21
-LENGTH_START: Final = 12  # the length counts what follows it
-MAGIC: Final = 2
 PREFIX = struct.Struct(">qi")
 
-CODEC_MASK: Final = 0x07
 CODEC_LAST: Final = 4
-APPEND_TIME: Final = 0x08
-TRANSACTIONAL: Final = 0x10
-CONTROL: Final = 0x20
 
 # base offset, length, epoch, magic, crc, attributes, last offset delta, base timestamp, max timestamp,
 # producer id, producer epoch, base sequence, count
@@ -75,7 +62,7 @@ class BatchScan:
                     return
             header: Header = unpack(chunk, begin)
             base_offset, length, _, magic, crc, _, delta, _, _, _, _, _, _ = header
-            size = length + LENGTH_START
+            size = length + LENGTH_FROM
             if magic != MAGIC or size < HEADER_SIZE or delta < 0:
                 self.problem = "what stands there is not the header of a batch"
                 return
@@ -88,7 +75,7 @@ class BatchScan:
                     return
                 if available < size:
                     chunk, chunk_start, begin = self._read(position, max(size, self._chunk)), position, 0
-                if crc32c(chunk[begin + CRC_START : begin + size]) != crc:
+                if crc32c(chunk[begin + CRC_FROM : begin + size]) != crc:
                     self.problem = "the batch does not match its checksum"
                     return
             self.next_offset = base_offset + delta + 1

@@ -8,25 +8,25 @@ Invariant: synced_offset <= written_offset <= end_offset, and each is a batch bo
 
 from __future__ import annotations
 
-import struct
-from typing import Protocol
-
 import google_crc32c
 
 from moldau.core.base.clock import Clock
-from moldau.core.base.errors import ErrorCode, Refusal
+from moldau.core.base.errors import ErrorCode, InvariantBroken, Refusal
 from moldau.core.base.files import Buffer, Files
 from moldau.core.base.options import INT_MAX, LONG_MAX, MIB
-from moldau.core.log import validator
+from moldau.core.log import times, timestamps, validator
 from moldau.core.log.config import LogConfig
 from moldau.core.log.epochs import LeaderEpochs
-from moldau.core.log.headers import APPEND_TIME, CRC_START, HEAD, HEADER, HEADER_SIZE, LENGTH_START, MAGIC
+from moldau.core.log.headers import HEAD
 from moldau.core.log.index import OffsetIndex, TimeIndex
 from moldau.core.log.names import METADATA_TOPIC
 from moldau.core.log.producers import Duplicate, ProducerStates
 from moldau.core.log.run import Part, Run
+from moldau.core.log.seams import Keeper, LogListener
 from moldau.core.log.segment import NO_TIMESTAMP, Segment
 from moldau.core.log.stored import StoredLog
+from moldau.core.log.times import Found
+from moldau.core.protocol.batch import APPEND_TIME, CRC_FROM, HEADER, HEADER_SIZE, LENGTH_FROM, MAGIC
 
 # Codec 0 to 4, and none of the bits for timestamp type, transaction and control.
 _PLAIN_MASK = 0x3F
@@ -35,33 +35,9 @@ _PLAIN_LAST = 4
 # However sparse the index is to be, the writer gets to see what waits this often.
 LOOK_BYTES = MIB
 
-_ATTRIBUTES = struct.Struct(">h")
-_MAX_TIMESTAMP = struct.Struct(">q")
-_MAX_TIMESTAMP_AT = 35 - CRC_START
-
 _unpack_header = HEADER.unpack_from
 _pack_head = HEAD.pack
 _crc32c = google_crc32c.value
-
-
-class LogListener(Protocol):
-    """Whoever waits for a partition's log; called on the loop."""
-
-    def on_written(self) -> None:
-        """`written_offset` moved."""
-
-    def on_synced(self) -> None:
-        """`synced_offset` moved."""
-
-    def on_failed(self, error: ErrorCode) -> None:
-        """Appends beyond `end_offset`, which has moved back, failed; once the log is `offline`, all that wait did."""
-
-
-class Touched(Protocol):
-    """What a log needs of its writer."""
-
-    def touched(self, log: PartitionLog) -> None:
-        """`log` began to gather."""
 
 
 class PartitionLog(StoredLog):
@@ -83,6 +59,7 @@ class PartitionLog(StoredLog):
         "_refusal",
         "_roll_at",
         "_time_limit",
+        "_unsynced_since_ms",
         "_writer",
         "append_time",
         "config",
@@ -112,7 +89,7 @@ class PartitionLog(StoredLog):
         *,
         files: Files,
         clock: Clock,
-        writer: Touched,
+        writer: Keeper,
         directory: str,
     ) -> None:
         super().__init__(files, directory, [Segment(files, directory, 0)], LeaderEpochs())
@@ -135,6 +112,7 @@ class PartitionLog(StoredLog):
         self.rolled = False
         self.generation = 0  # rises when the log is cut: what a worker does for an older one no longer counts
         self._refusal: Refusal | None = None
+        self._unsynced_since_ms: int | None = None
         self._gather: list[Buffer] = []
         self._parts: list[Part] = []
         self._gather_start = 0
@@ -154,6 +132,16 @@ class PartitionLog(StoredLog):
         self.written_at = self.synced_at = (segments[-1], segments[-1].size)
         self._positions.clear()
         self._activate()
+
+    def forget_files(self) -> None:
+        """The files are about to be cut and loaded again."""
+        self.generation += 1
+        self.close()
+        self._opened.clear()
+        self.unsynced.clear()
+        self.unindexed.clear()
+        self.snapshots.clear()
+        self.snapshot_offsets.clear()
 
     def reconfigure(self, config: LogConfig) -> None:
         """Take other options from the next append on."""
@@ -176,11 +164,11 @@ class PartitionLog(StoredLog):
             return self._refuse(batch, internal=internal)
         header = _unpack_header(batch)
         base, length, _, magic, crc, attributes, delta, _, max_timestamp, producer_id, epoch, sequence, count = header
-        tail: Buffer = bytes(batch[CRC_START:])
+        tail: Buffer = bytes(batch[CRC_FROM:])
         if (
             crc != _crc32c(tail)
             or magic != MAGIC
-            or length != size - LENGTH_START
+            or length != size - LENGTH_FROM
             or delta != count - 1
             or count <= 0
             or base != 0
@@ -193,7 +181,7 @@ class PartitionLog(StoredLog):
             if isinstance(changed, Refusal):
                 return changed
             length, crc, max_timestamp, tail = changed
-            size = length + LENGTH_START
+            size = length + LENGTH_FROM
         offset = self.end_offset
         if producer_id >= 0:
             if sequence < 0:
@@ -221,6 +209,47 @@ class PartitionLog(StoredLog):
         self.end_offset = last + 1
         return offset
 
+    def offset_for_timestamp(self, timestamp: int, upto: int) -> Found | None:
+        """The first record below `upto` that is not older than `timestamp`. Raises OSError, CorruptData."""
+        return times.first_since(self, timestamp, upto)
+
+    def max_timestamp(self, upto: int) -> Found | None:
+        """The first record below `upto` with the largest timestamp. Raises OSError, CorruptData."""
+        return times.newest(self, upto)
+
+    def truncate_to(self, offset: int) -> None:
+        """Cut off the batch that holds `offset` and everything behind it. Blocks. Raises OSError.
+
+        Nothing of this log is on its way to the disk: the caller waited for `written_offset` to be the end.
+        """
+        if self.in_flight is not None or self._gather:
+            raise InvariantBroken(f"{self.directory} is cut while it is written to")
+        if offset < self.end_offset:  # so something is written, and the directory exists
+            self._writer.truncate(self, max(offset, self.start_offset))
+
+    def advance_start_offset(self, offset: int) -> None:
+        """Nobody reads below `offset` any more; segments that lie wholly below it are removed on a worker."""
+        if offset <= self.start_offset:
+            return
+        if offset > self.end_offset:
+            raise InvariantBroken(f"{self.directory} cannot begin at {offset}, it ends at {self.end_offset}")
+        self.start_offset = offset
+        self.leader_epochs.advance_start(offset)
+        gone: list[Segment] = []
+        while len(self.segments) > 1 and self.segments[1].base_offset <= min(offset, self.written_offset):
+            gone.append(self.segments.pop(0))
+        first = self.segments[0]
+        if self.synced_offset < first.base_offset:
+            self.synced_offset, self.synced_at = first.base_offset, (first, 0)
+        self._positions = {at: place for at, place in self._positions.items() if at >= offset}
+        for segment in gone:
+            if segment in self._opened:
+                self._opened.remove(segment)
+            self.unsynced.pop(segment, None)
+            self.unindexed.pop(segment, None)
+            segment.close()
+        self._writer.start_moved(self, gone)
+
     @property
     def gathered(self) -> int:
         """Bytes that wait to be handed to the writer."""
@@ -240,39 +269,20 @@ class PartitionLog(StoredLog):
         size = validator.examine(batch, config.max_message_bytes, config.segment_bytes, internal=internal)
         if isinstance(size, Refusal):
             return size
-        tail: Buffer = bytes(batch[CRC_START:size])
+        tail: Buffer = bytes(batch[CRC_FROM:size])
         _, _, _, _, crc, attributes, _, base_timestamp, max_timestamp, _, _, _, _ = _unpack_header(batch)
         self.append_time = NO_TIMESTAMP
         if not internal:
-            problem = self._check_timestamps(attributes, base_timestamp, max_timestamp)
+            problem = timestamps.problem(self.config, self._clock, attributes, base_timestamp, max_timestamp)
             if problem is not None:
                 return problem
         if self._append_time:
             max_timestamp = self.append_time = self._clock.wall_ms()
-            crc, tail = _with_timestamp(tail, attributes | APPEND_TIME, max_timestamp)
+            crc, tail = timestamps.renew(tail, attributes | APPEND_TIME, max_timestamp)
         elif attributes & APPEND_TIME:
-            crc, tail = _with_timestamp(tail, attributes & ~APPEND_TIME, max_timestamp)
+            crc, tail = timestamps.renew(tail, attributes & ~APPEND_TIME, max_timestamp)
         self._renew_time_limit(max_timestamp)
-        return size - LENGTH_START, crc, max_timestamp, tail
-
-    def _check_timestamps(self, attributes: int, base_timestamp: int, max_timestamp: int) -> Refusal | None:
-        config = self.config
-        if self._append_time:
-            if attributes & APPEND_TIME:
-                return Refusal(
-                    ErrorCode.INVALID_TIMESTAMP, "The topic takes the broker's time; the producer does not set its type"
-                )
-            return None
-        if max_timestamp == NO_TIMESTAMP:
-            if attributes & APPEND_TIME:
-                return Refusal(ErrorCode.INVALID_TIMESTAMP, _BAD_TIMESTAMPS)
-            return None
-        now = self._clock.wall_ms()
-        if max_timestamp - now > config.message_timestamp_after_max_ms:
-            return Refusal(ErrorCode.INVALID_TIMESTAMP, _BAD_TIMESTAMPS)
-        if now - base_timestamp > config.message_timestamp_before_max_ms and base_timestamp != NO_TIMESTAMP:
-            return Refusal(ErrorCode.INVALID_TIMESTAMP, _BAD_TIMESTAMPS)
-        return None
+        return size - LENGTH_FROM, crc, max_timestamp, tail
 
     def _renew_time_limit(self, max_timestamp: int) -> None:
         """Set the largest timestamp that passes without a look at the clock or the segment's age."""
@@ -332,7 +342,7 @@ class PartitionLog(StoredLog):
         self.snapshots.append((offset, self.producers.encode_snapshot(fresh)))
         if self._active.file is not None:
             self._keep_open(self._active)
-        self.segments.append(Segment(self._files, self.directory, offset))
+        self.segments.append(Segment(self.files, self.directory, offset))
         self.rolled = True
         self._activate()
         return 0
@@ -412,6 +422,15 @@ class PartitionLog(StoredLog):
         """Whether flush.messages asks for a sync of what is written."""
         return self.written_offset - self.synced_offset >= self.config.flush_messages
 
+    def flush_ms_due(self, now_ms: int) -> bool:
+        """Whether flush.ms asks for a sync: something was unsynced that long, as seen from call to call."""
+        if self.durable or not self.unsynced or self.config.flush_ms == LONG_MAX:
+            self._unsynced_since_ms = None
+            return False
+        if self._unsynced_since_ms is None:
+            self._unsynced_since_ms = now_ms
+        return now_ms - self._unsynced_since_ms >= self.config.flush_ms
+
     def refuse_appends(self, refusal: Refusal | None) -> None:
         """Answer every append by `refusal` until told otherwise (None). An offline log stays so."""
         if not self.offline:
@@ -438,15 +457,3 @@ class PartitionLog(StoredLog):
         """Give all handles back."""
         for segment in self.segments:
             segment.close()
-
-
-_BAD_TIMESTAMPS = "One or more records have been rejected due to invalid timestamp"
-
-
-def _with_timestamp(tail: Buffer, attributes: int, max_timestamp: int) -> tuple[int, Buffer]:
-    """The CRC and the bytes of a batch's tail under other attributes and another max timestamp."""
-    changed = bytearray(tail)
-    _ATTRIBUTES.pack_into(changed, 0, attributes)
-    _MAX_TIMESTAMP.pack_into(changed, _MAX_TIMESTAMP_AT, max_timestamp)
-    renewed = bytes(changed)
-    return _crc32c(renewed), renewed

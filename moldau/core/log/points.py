@@ -233,6 +233,10 @@ class Checkpoints:
         self._changed.clear()
         self._capture_some()
 
+    def changed(self, log: PartitionLog) -> None:
+        """The next checkpoint is to hold `log`."""
+        self._changed[log] = None
+
     def forget(self, log: PartitionLog) -> None:
         """`log` was deleted."""
         key = (log.topic, log.partition)

@@ -19,18 +19,15 @@ from moldau.core.base.errors import CorruptData
 from moldau.core.base.files import Files
 from moldau.core.base.options import LONG_MAX
 from moldau.core.log.checkpoints import decode_epochs, decode_partition_metadata
+from moldau.core.log.cutting import segment_paths, unlink_all
 from moldau.core.log.epochs import LeaderEpochs
 from moldau.core.log.headers import BatchScan, Header
 from moldau.core.log.names import (
     EPOCHS_FILE,
-    INDEX_SUFFIX,
     LOG_SUFFIX,
     PARTITION_FILE,
     SNAPSHOT_SUFFIX,
-    TIME_INDEX_SUFFIX,
-    TRANSACTION_INDEX_SUFFIX,
     parse_segment_file,
-    segment_file,
 )
 from moldau.core.log.partition_log import PartitionLog
 from moldau.core.log.points import snapshot_path
@@ -279,12 +276,9 @@ class Loader:
 
     def _remove(self, segment: Segment) -> None:
         segment.close()
-        for suffix in (LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, SNAPSHOT_SUFFIX, TRANSACTION_INDEX_SUFFIX):
-            path = f"{segment.directory}/{segment_file(segment.base_offset, suffix)}"
-            if self._files.exists(path):
-                self._files.unlink(path)
-            if suffix == SNAPSHOT_SUFFIX and segment.base_offset in self._found[SNAPSHOT_SUFFIX]:
-                self._found[SNAPSHOT_SUFFIX].remove(segment.base_offset)
+        unlink_all(self._files, segment_paths(segment.directory, segment.base_offset))
+        if segment.base_offset in self._found[SNAPSHOT_SUFFIX]:
+            self._found[SNAPSHOT_SUFFIX].remove(segment.base_offset)
 
     def _finish(self, segments: list[Segment], end: int) -> None:
         log = self._log

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from moldau.core.base.errors import StorageError
 from moldau.core.base.files import GATHER_MAX, Buffer, Files
+from moldau.core.base.options import KIB
 from moldau.core.log.checkpoints import encode_partition_metadata
 from moldau.core.log.names import PARTITION_FILE
 from moldau.core.log.producers import Undo
@@ -18,6 +19,12 @@ from moldau.core.log.segment import Segment
 
 if TYPE_CHECKING:
     from moldau.core.log.partition_log import PartitionLog
+
+
+# Many small pieces are cheaper to copy together than to hand over one by one (measured: 200 pieces of 85 bytes on
+# average, 16 us against 25).
+JOIN_PIECES = 16
+JOIN_BYTES = 128 * KIB
 
 
 class Part:
@@ -92,6 +99,8 @@ def _make_directory(files: Files, log: PartitionLog, segment: Segment) -> None:
 
 
 def _write(files: Files, handle: int, pieces: Sequence[Buffer], size: int) -> None:
+    if len(pieces) > JOIN_PIECES and size < JOIN_BYTES:
+        pieces = [b"".join(pieces)]
     if len(pieces) <= GATHER_MAX:
         written = files.writev(handle, pieces)
         if written == size:

@@ -14,8 +14,9 @@ import google_crc32c
 from moldau.core.base.errors import CorruptData, ErrorCode, Refusal
 from moldau.core.base.files import Files
 from moldau.core.log.epochs import LeaderEpochs
-from moldau.core.log.headers import CRC_START, HEADER, HEADER_SIZE, LENGTH_START, PREFIX
+from moldau.core.log.headers import PREFIX
 from moldau.core.log.segment import FileSlice, OpenFile, Segment
+from moldau.core.protocol.batch import CRC_FROM, HEADER, HEADER_SIZE, LENGTH_FROM
 
 # Where a batch begins: the segment and the position in its file.
 Place = tuple[Segment, int]
@@ -31,11 +32,11 @@ class StoredLog:
     """Segments in order, and three ends: assigned (`end_offset`), written, synced. All are batch boundaries."""
 
     __slots__ = (
-        "_files",
         "_opened",
         "_positions",
         "directory",
         "end_offset",
+        "files",
         "leader_epochs",
         "segments",
         "start_offset",
@@ -46,7 +47,7 @@ class StoredLog:
     )
 
     def __init__(self, files: Files, directory: str, segments: list[Segment], epochs: LeaderEpochs) -> None:
-        self._files = files
+        self.files = files
         self.directory = directory
         self.segments = segments
         self.leader_epochs = epochs
@@ -81,7 +82,7 @@ class StoredLog:
             if segment is last or segment is self.segments[-1]:
                 return None
             segment, position = self._following(segment), 0
-        file = segment.file or self._open(segment)
+        file = segment.file or self.opened(segment)
         length = limit - position
         if length > max_bytes:
             length = max_bytes
@@ -111,10 +112,10 @@ class StoredLog:
             start = 0
             while len(data) - start >= HEADER_SIZE:
                 header = HEADER.unpack_from(data, start)
-                end = start + header[1] + LENGTH_START
+                end = start + header[1] + LENGTH_FROM
                 if end > len(data):
                     break
-                if google_crc32c.value(data[start + CRC_START : end]) != header[4]:
+                if google_crc32c.value(data[start + CRC_FROM : end]) != header[4]:
                     raise CorruptData(f"{self.directory}: the batch at offset {header[0]} does not match its checksum")
                 offset = header[0] + header[6] + 1
                 yield data[start:end]
@@ -136,7 +137,7 @@ class StoredLog:
         segment = self.segment_of(offset)
         if segment.size == 0:
             return segment, 0
-        self._open(segment)
+        self.opened(segment)
         position = segment.find(offset, segment.size)
         return segment, segment.size if position is None else position
 
@@ -151,8 +152,8 @@ class StoredLog:
         return self.segments[bisect_right(self.segments, segment.base_offset, key=_base_offset)]
 
     def _batch_size(self, file: OpenFile, position: int) -> int:
-        _, length = PREFIX.unpack(self._files.pread(file.handle, PREFIX.size, position))
-        size: int = length + LENGTH_START
+        _, length = PREFIX.unpack(self.files.pread(file.handle, PREFIX.size, position))
+        size: int = length + LENGTH_FROM
         return size
 
     def _remember(self, offset: int, segment: Segment, position: int) -> None:
@@ -161,7 +162,7 @@ class StoredLog:
             del positions[next(iter(positions))]
         positions[offset] = (segment, position)
 
-    def _open(self, segment: Segment) -> OpenFile:
+    def opened(self, segment: Segment) -> OpenFile:
         """The segment's file; of sealed segments only the few used last stay open."""
         if segment.file is None and segment is not self.segments[-1]:
             self._keep_open(segment)

@@ -11,16 +11,15 @@ import google_crc32c
 
 from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.base.files import Buffer
-from moldau.core.log.headers import (
-    CODEC_LAST,
+from moldau.core.log.headers import CODEC_LAST, PREFIX
+from moldau.core.protocol.batch import (
     CODEC_MASK,
     CONTROL,
-    CRC_START,
+    CRC_FROM,
     HEADER,
     HEADER_SIZE,
-    LENGTH_START,
+    LENGTH_FROM,
     MAGIC,
-    PREFIX,
     TRANSACTIONAL,
 )
 
@@ -41,7 +40,7 @@ def examine(batch: Buffer, max_bytes: int, segment_bytes: int, *, internal: bool
         return Refusal(
             ErrorCode.MESSAGE_TOO_LARGE, f"The batch has {size} bytes; the topic's max.message.bytes is {max_bytes}"
         )
-    if google_crc32c.value(bytes(batch[CRC_START:size])) != crc:
+    if google_crc32c.value(bytes(batch[CRC_FROM:size])) != crc:
         return Refusal(ErrorCode.CORRUPT_MESSAGE, "The batch does not match its CRC")
     if count <= 0 or delta != count - 1:
         return _invalid(f"The batch claims {count} records and a last offset delta of {delta}")
@@ -82,7 +81,7 @@ def _one_batch(batch: Buffer) -> Refusal | int:
 def _batch_size(batch: Buffer, start: int) -> Refusal | int:
     """The size of the batch at `start`; 0 when none is whole there."""
     available = len(batch) - start
-    if available < LENGTH_START:
+    if available < LENGTH_FROM:
         return 0
     _, length = PREFIX.unpack_from(batch, start)
     if length < _MINIMUM_LENGTH:
@@ -94,7 +93,7 @@ def _batch_size(batch: Buffer, start: int) -> Refusal | int:
     if magic > MAGIC:
         signed = magic - 256 if magic > 127 else magic
         return Refusal(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {signed}")
-    size: int = length + LENGTH_START
+    size: int = length + LENGTH_FROM
     return size if size <= available else 0
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from moldau.core.base.clock import Clock
-from moldau.core.base.errors import ErrorCode, Refusal
+from moldau.core.base.errors import ErrorCode, InvariantBroken, Refusal
 from moldau.core.base.files import Files
 from moldau.core.base.workers import Worker
 from moldau.core.log.config import DirectoryConfig
@@ -24,6 +24,7 @@ from moldau.core.log.run import CutFailed, Run, write_run
 
 if TYPE_CHECKING:
     from moldau.core.log.partition_log import PartitionLog
+    from moldau.core.log.segment import Segment
     from moldau.core.log.syncing import SyncRounds
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class LogWriter:
         self.durable_rounds: SyncRounds
         self.background_rounds: SyncRounds
         self.on_progress: Callable[[PartitionLog, Run], None] = _ignore
+        self.on_truncate: Callable[[PartitionLog, int], None] = _not_open
+        self.on_start_moved: Callable[[PartitionLog, list[Segment]], None] = _not_open
         self.on_deleted: Callable[[PartitionLog], None] = _forget
         self.on_idle: Callable[[], None] = _nothing
         self.on_disk_failure: Callable[[str], None] = _complain
@@ -75,6 +78,14 @@ class LogWriter:
         if not self._scheduled:
             self._scheduled = True
             self._call_soon(self.flush)
+
+    def truncate(self, log: PartitionLog, offset: int) -> None:
+        """Cut `log` on the disk and load it again. Blocks. Raises OSError."""
+        self.on_truncate(log, offset)
+
+    def start_moved(self, log: PartitionLog, gone: list[Segment]) -> None:
+        """`log` begins later; the files of `gone` are removed on a worker."""
+        self.on_start_moved(log, gone)
 
     def request_sync(self, log: PartitionLog) -> None:
         """Sync what is written of `log`, in the next round."""
@@ -233,6 +244,10 @@ def _write_all(files: Files, runs: list[Run]) -> list[Exception | None]:
 
 def _ignore(log: PartitionLog, run: Run) -> None:
     """Nobody counts."""
+
+
+def _not_open(log: PartitionLog, _: object) -> None:
+    raise InvariantBroken(f"{log.directory} belongs to a log directory that is not open")
 
 
 def _forget(log: PartitionLog) -> None:
