@@ -22,6 +22,9 @@ log = logging.getLogger("moldau.metadata")
 
 CACHE_MAX = 1000
 
+# Broker options that say the same as another one in another unit: shown only where somebody set them.
+_SPELLINGS = frozenset(name for names in BROKER_KEYS.values() for name, _ in names[1:])
+
 NOT_ACTED_ON = "Accepted, checked and shown, but not acted on in this release."
 
 
@@ -125,9 +128,11 @@ class ConfigView:
         return rows
 
     def broker_rows(self, image: ClusterImage) -> list[Row]:
-        """Every setting of this broker, by name."""
+        """Every setting of this broker, by name. Another unit's spelling of an option is not one of its own."""
         rows: list[Row] = []
         for key in sorted(self._options):
+            if key in _SPELLINGS and key not in self._given:
+                continue
             option = self._options[key]
             default = option.text(option.default)
             chosen = [*self._broker_synonyms(image, key), Synonym(key, default, Source.DEFAULT)]

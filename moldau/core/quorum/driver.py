@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from moldau.core.base.clock import Clock
 from moldau.core.base.errors import CorruptData, ErrorCode, InvariantBroken, Refusal, StorageError
 from moldau.core.base.files import Files
-from moldau.core.base.options import MIB, option
+from moldau.core.base.options import INT_MAX, MIB, option
 from moldau.core.base.workers import Worker
 from moldau.core.log.config import LogConfig
 from moldau.core.protocol.stored.raft import LeaderChangeMessage, VotersRecord
@@ -55,6 +55,7 @@ class QuorumConfig:
         "metadata.log.segment.bytes",
         8 * MIB,
         at_least=MIB,
+        at_most=INT_MAX,
         doc="Bytes after which the metadata log begins a new file; whole files go after a snapshot.",
     )
 
@@ -87,7 +88,9 @@ class QuorumDriver:
 
     def __init__(self, metadata_log: PartitionLog, directory: str, host: Host, me: ReplicaKey, config: QuorumConfig):
         self.log = metadata_log
-        metadata_log.topic_id = METADATA_TOPIC_ID  # a directory that Apache Kafka formatted has no file that says so yet
+        metadata_log.topic_id = (
+            METADATA_TOPIC_ID  # a directory that Apache Kafka formatted has no file that says so yet
+        )
         metadata_log.reconfigure(config.log_config())
         self._directory = directory
         self._host = host

@@ -16,6 +16,7 @@ from tests.support.images import EMPTY, replayed
 BROKER_OPTIONS = {
     "log.segment.bytes": Option("log.segment.bytes", "", int, 1 << 30, "Segment size.", 1, (1 << 31) - 1),
     "log.retention.ms": Option("log.retention.ms", "", int, -1, "Retention."),
+    "log.retention.hours": Option("log.retention.hours", "", int, -1, "Retention, in hours."),
 }
 
 
