@@ -60,9 +60,9 @@ class Outbox:
         "_on_broken",
         "_on_drained",
         "_sent",
-        "_waiting",
         "_waits_for",
         "_watched",
+        "waiting",
         "waiting_bytes",
     )
 
@@ -81,22 +81,17 @@ class Outbox:
         self._budget = budget  # counts what waits here; a connection that is over it gets no new answers
         self._on_drained = on_drained
         self._on_broken = on_broken
-        self._waiting: deque[Chunk] = deque()
+        self.waiting: deque[Chunk] = deque()  # what was not taken yet; for others to look at only
         self._sent = 0  # bytes of the first waiting chunk that are out
         self._waits_for = ""  # "", "socket", "disk" or "closed"
         self._watched = -1  # the duplicate that the loop watches
         self.waiting_bytes = 0  # bytes held in memory here; slices of files hold none
 
-    @property
-    def busy(self) -> bool:
-        """Something was not taken yet."""
-        return bool(self._waiting)
-
     def write(self, data: bytes) -> None:
         """Send `data` behind whatever waits."""
         if self._waits_for == "closed":
             return
-        if not self._waiting:
+        if not self.waiting:
             try:
                 sent = os.write(self._descriptor, data)
             except BlockingIOError:
@@ -107,7 +102,7 @@ class Outbox:
             if sent == len(data):
                 return
             self._sent = sent
-        self._waiting.append(data)
+        self.waiting.append(data)
         self.waiting_bytes += len(data)
         self._budget.used += len(data)
         if not self._waits_for:
@@ -118,13 +113,13 @@ class Outbox:
         if self._waits_for == "closed":
             release(chunks)
             return
-        if not self._waiting:
+        if not self.waiting:
             chunks = _copy_short(chunks)
             if len(chunks) == 1 and isinstance(chunks[0], bytes):
                 self.write(chunks[0])
                 return
         for chunk in chunks:
-            self._waiting.append(chunk)
+            self.waiting.append(chunk)
             if isinstance(chunk, bytes):
                 self.waiting_bytes += len(chunk)
                 self._budget.used += len(chunk)
@@ -135,8 +130,8 @@ class Outbox:
         """The connection is gone: let go of every slice, write no more."""
         self._unwatch()
         self._waits_for = "closed"
-        release(self._waiting)
-        self._waiting.clear()
+        release(self.waiting)
+        self.waiting.clear()
         held, self.waiting_bytes = self.waiting_bytes, 0
         if held:
             self._budget.give_back(held)
@@ -147,8 +142,8 @@ class Outbox:
     def _go_on(self) -> None:
         """Send from the front until done or until something must be waited for."""
         try:
-            while self._waiting:
-                if not self._send_first(self._waiting[0]):
+            while self.waiting:
+                if not self._send_first(self.waiting[0]):
                     return
         except BlockingIOError:
             self._watch()
@@ -176,7 +171,7 @@ class Outbox:
             self._sent += sent
             return True
         self._sent = 0
-        self._waiting.popleft()
+        self.waiting.popleft()
         if isinstance(chunk, bytes):
             self.waiting_bytes -= len(chunk)
             self._budget.give_back(len(chunk))

@@ -45,8 +45,13 @@ class ProducePending(Pending[Any]):
                 part.base_offset = -1
                 part.log_append_time_ms = -1
         self.remaining -= 1
-        if self.remaining == 0:
-            self.complete(self.response)
+        if self.remaining == 0 and not self.done:  # `complete`, without the call: this is the hot path
+            self.done = True
+            self.value = self.response
+            listener = self._listener
+            if listener is not None:
+                self._listener = None
+                listener(self.value)
 
 
 class Callback:

@@ -17,6 +17,8 @@ from moldau.core.server import handlers
 Handler = Callable[[Any, Any, int], Any]
 HandlerT = Callable[[Handler], Handler]
 
+FETCH = 1
+
 _HANDLERS: dict[int, Handler] = {}
 _BY_REQUEST = {api.request: api for api in APIS.values()}
 
@@ -24,14 +26,26 @@ _BY_REQUEST = {api.request: api for api in APIS.values()}
 class Endpoint:
     """One (API, version), ready to serve: decode, handle, encode."""
 
-    __slots__ = ("api", "body_first", "decode", "encode", "handle", "request_flexible", "response_flexible", "version")
+    __slots__ = (
+        "api",
+        "decode",
+        "encode",
+        "encode_chunks",
+        "handle",
+        "request_flexible",
+        "response_flexible",
+        "version",
+    )
 
     def __init__(self, api: Api, version: int, handle: Handler) -> None:
         self.api = api
         self.version = version
         self.handle = handle
         self.decode = codec.decoder(api.request, version)
-        self.encode = codec.chunk_encoder(api.response, version)
+        # Only an answer that can hold records can hold slices of files; all others are plain bytes.
+        holds_records = api.key == FETCH
+        self.encode = None if holds_records else codec.encoder(api.response, version)
+        self.encode_chunks = codec.chunk_encoder(api.response, version) if holds_records else None
         self.request_flexible = api.flexible_request(version)
         self.response_flexible = api.flexible_response(version)
 

@@ -19,7 +19,7 @@ from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
 from moldau.core.net.receive import SIZE, Unfinished, frame_size
 from moldau.core.protocol.codec import CannotEncode
-from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks
+from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks, response_frame
 from moldau.core.protocol.messages.api_versions import ApiVersion
 from moldau.core.protocol.registry import API_VERSIONS_KEY
 from moldau.core.server.context import Context
@@ -78,8 +78,9 @@ class Session(asyncio.BufferedProtocol):
         self._outbox: Outbox
         self._unfinished: Unfinished | None = None
         self._backlog = b""  # whole and partial frames that came while reading was about to pause
-        # [answer or Pending, correlation id, endpoint], oldest first; empty while nothing waits
-        self._queue: deque[list[Any]] = deque()
+        # (Pending, correlation id, endpoint) or (encoded chunks, 0, None), oldest first. The first one is always a
+        # Pending that is not done: nothing is held unless something waits.
+        self._queue: deque[tuple[Any, int, Any]] = deque()
         self._held_bytes = 0
         self._header_tail = b""
         self._header_tail_flexible = False
@@ -157,17 +158,17 @@ class Session(asyncio.BufferedProtocol):
     def _receive(self, view: memoryview, end: int) -> None:
         """Cut whole frames from `view` and decide them; what is left becomes an `Unfinished`."""
         at = 0
-        self.last_active_ms = self._connections.now_ms
+        connections = self._connections
+        self.last_active_ms = connections.now_ms
         while end - at >= SIZE_BYTES:
-            size = frame_size(view, at, self._connections.pool.frame_max)
-            frame_end = at + SIZE_BYTES + size
+            frame_end = at + SIZE_BYTES + frame_size(view, at, connections.pool.frame_max)
             if frame_end > end:
                 break
             self._decide(view, at + SIZE_BYTES, frame_end)
             at = frame_end
             if self._closed:
                 return
-            if self._must_wait():
+            if (self._queue or self._outbox.waiting or connections.quiescing) and self._must_wait():
                 self._backlog = bytes(view[at:end])
                 self._pause()
                 return
@@ -240,13 +241,13 @@ class Session(asyncio.BufferedProtocol):
             answer = self._refused(endpoint, ErrorCode.UNKNOWN_SERVER_ERROR, None)
         if answer is NO_ANSWER:
             return
-        if isinstance(answer, Pending) and not answer.done:
-            self._queue.append([answer, correlation, endpoint])
-            answer.then(self._on_complete)
-        elif self._queue:
-            self._hold(answer, correlation, endpoint)
-        else:
-            self._send(answer, correlation, endpoint)
+        if isinstance(answer, Pending):
+            if not answer.done:
+                self._queue.append((answer, correlation, endpoint))
+                answer.then(self._on_complete)
+                return
+            answer = answer.value
+        self._queue_or_send(answer, correlation, endpoint)
 
     def _refused(self, endpoint: Endpoint, code: ErrorCode, message: str | None) -> Any:
         """An answer that is nothing but an error, where the API has a place for it; else the connection closes."""
@@ -286,11 +287,9 @@ class Session(asyncio.BufferedProtocol):
         """Keep an answer behind one that waits, encoded: its bytes are what the pipeline bound counts."""
         chunks = self._encode(answer, correlation, endpoint)
         self._held_bytes += sum(len(chunk) for chunk in chunks if isinstance(chunk, bytes))
-        self._queue.append([chunks, 0, None])
+        self._queue.append((chunks, 0, None))
 
     def _send(self, answer: Any, correlation: int, endpoint: Endpoint) -> None:
-        if isinstance(answer, Pending):
-            answer = answer.value
         chunks = self._encode(answer, correlation, endpoint)
         if len(chunks) == 1:
             self._outbox.write(chunks[0])
@@ -299,20 +298,36 @@ class Session(asyncio.BufferedProtocol):
 
     def _encode(self, answer: Any, correlation: int, endpoint: Endpoint) -> list[Any]:
         """The whole frame of an answer: bytes, and slices of files where it holds records."""
-        if answer is NO_ANSWER:
-            return []
+        encode = endpoint.encode
         try:
-            chunks = [answer] if isinstance(answer, bytes) else endpoint.encode(answer)
+            if encode is None:
+                return response_chunks(correlation, endpoint.encode_chunks(answer), endpoint.response_flexible)
+            body = answer if type(answer) is bytes else encode(answer)
         except CannotEncode:
             log.exception("an answer of %s does not fit version %d", endpoint.api.name, endpoint.version)
             self._abort()
             return []
-        return response_chunks(correlation, chunks, endpoint.response_flexible)
+        return [response_frame(correlation, body, endpoint.response_flexible)]
 
     def _drain(self, _value: Any) -> None:
         """A waiting answer came: send it and all that are ready behind it, in order."""
         if self._closed:
             return
+        queue = self._queue
+        if len(queue) == 1:
+            answer, correlation, endpoint = queue.popleft()
+            ready = self._encode(answer.value, correlation, endpoint)
+        else:
+            ready = self._ready()
+        if len(ready) == 1:
+            self._outbox.write(ready[0])
+        elif ready:
+            self._outbox.write_chunks(ready)
+        if self._paused:
+            self._resume_if_clear()
+
+    def _ready(self) -> list[Any]:
+        """What may leave now, from the front of the queue; neighbouring bytes in one piece."""
         queue = self._queue
         ready: list[Any] = []
         while queue:
@@ -325,19 +340,14 @@ class Session(asyncio.BufferedProtocol):
             else:
                 break
             queue.popleft()
-        if len(ready) == 1:
-            self._outbox.write(ready[0])
-        elif ready:
-            self._outbox.write_chunks(ready)
-        if self._paused:
-            self._resume_if_clear()
+        return ready
 
     # -- backpressure
 
     def _must_wait(self) -> bool:
         """Whether the next request has to wait: the peer takes no answers, or too many are held."""
         connections = self._connections
-        if self._outbox.busy or connections.quiescing:
+        if self._outbox.waiting or connections.quiescing:
             return True
         if connections.send_budget.exceeded:
             connections.send_budget.wait(self._resume_if_clear)
@@ -380,12 +390,12 @@ class Session(asyncio.BufferedProtocol):
     @property
     def untaken(self) -> bool:
         """Answers were given that the peer has not taken."""
-        return self._outbox.busy
+        return bool(self._outbox.waiting)
 
     @property
     def idle(self) -> bool:
         """Nothing is being answered or received."""
-        return not self._queue and self._unfinished is None and not self._outbox.busy
+        return not self._queue and self._unfinished is None and not self._outbox.waiting
 
     @property
     def stalled(self) -> bool:
