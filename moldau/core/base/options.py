@@ -107,8 +107,14 @@ def option(
     return dataclasses.field(default=default, metadata={"option": row})
 
 
-def table(config: type[Any]) -> dict[str, Option]:
-    """The rows of a config dataclass, by key, in the order they were declared."""
+_tables: dict[type[Any], Mapping[str, Option]] = {}
+
+
+def table(config: type[Any]) -> Mapping[str, Option]:
+    """The rows of a config dataclass, by key, in the order they were declared. Made once: it takes milliseconds."""
+    found = _tables.get(config)
+    if found is not None:
+        return found
     hints = get_type_hints(config)
     rows: dict[str, Option] = {}
     for field in dataclasses.fields(config):
@@ -116,6 +122,7 @@ def table(config: type[Any]) -> dict[str, Option]:
         if row is not None:
             kind = hints[field.name]
             rows[row.key] = dataclasses.replace(row, field=field.name, type=getattr(kind, "__origin__", kind))
+    _tables[config] = rows
     return rows
 
 

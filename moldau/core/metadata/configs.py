@@ -6,7 +6,6 @@ What a setting comes to for a log, and how it is described, is `config_view.py`'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from moldau.core.base.errors import ConfigError
@@ -17,7 +16,6 @@ from moldau.core.metadata.image import ClusterImage
 from moldau.core.protocol.stored.metadata import ConfigRecord
 
 
-@cache
 def topic_options() -> Mapping[str, Option]:
     """What a topic can set, by key."""
     return table(LogConfig)
