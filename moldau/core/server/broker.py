@@ -91,6 +91,7 @@ class Broker:
         self.controller = self._make_controller(path, identity)
         self.view = ConfigView(config.node_id, options(), self.configs.given)
         self.replicas = Replicas(config.node_id, self._directory, self.view.log_config)
+        self.replicas.now_ms = self._clock.monotonic_ms()  # requests come before the first tick
         self.groups = GroupCoordinator(
             self.configs.groups,
             self._clock,
