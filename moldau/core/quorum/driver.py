@@ -139,16 +139,22 @@ class QuorumDriver:
                     epoch = max(epoch, entry.epoch)
                     voters = _voters_of(entry, voters)
                     yield entry
-        except CorruptData as error:
+        except (CorruptData, OSError) as error:
             raise StorageError(f"{self._directory}: {error}") from error
         self._raft = Raft(self._raft.me, voters, ElectionState(epoch=epoch))
 
     def lead(self, machine: StateMachine) -> None:
-        """Become the leader of a new epoch. Raises StorageError where this node is not the one voter, OSError."""
+        """Become the leader of a new epoch.
+
+        Raises StorageError where this node is not the one voter, or where its vote cannot be written.
+        """
         self._check_voters()
         self._machine = machine
         self.log.listener = self
-        self._carry_out(self._raft.step(Elect(self.log.end_offset)))
+        try:
+            self._carry_out(self._raft.step(Elect(self.log.end_offset)))
+        except OSError as error:
+            raise StorageError(f"{self._directory} cannot be written: {error}") from error
 
     def append(self, values: Sequence[bytes]) -> int | Refusal:
         """Append entries that take effect together; returns the log's new end. They count when committed."""

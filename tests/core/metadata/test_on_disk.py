@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.metadata.creation import Created, NewTopic
 from moldau.core.metadata.image import ClusterImage
 from moldau.core.metadata.topics import DoomedTopic
 from moldau.core.quorum.driver import QuorumConfig
 from tests.support import peer
 from tests.support.disk_node import DiskNode
+from tests.support.memory_files import MemoryFiles
 from tests.support.tools import need_peer
 
 AREAS = ("topics_by_name", "topics_by_id", "configs", "features", "next_producer_id", "similar_names")
@@ -51,14 +53,14 @@ def test_a_restart_finds_everything(tmp_path: Path, orderly: bool) -> None:
 def test_snapshots_keep_the_log_short(tmp_path: Path) -> None:
     config = QuorumConfig(snapshot_bytes=20_000, segment_bytes=1 << 20)
     node = DiskNode(tmp_path, config=config)
-    for _ in range(20):
-        node.answer(node.controller.create_topics([NewTopic("big", 5000)]))
+    for _ in range(12):
+        node.answer(node.controller.create_topics([NewTopic("big", 2000)]))
         node.answer(node.controller.delete_topics([DoomedTopic("big")]))
     work(node)
     image = node.controller.image
     names = os.listdir(node.metadata)
     assert len([name for name in names if name.endswith(".checkpoint")]) == 1
-    assert sum(os.path.getsize(f"{node.metadata}/{name}") for name in names if name.endswith(".log")) < 3 << 20
+    assert sum(os.path.getsize(f"{node.metadata}/{name}") for name in names if name.endswith(".log")) < 3 << 19
     assert node.quorum.log.start_offset > 0
     node.kill()
     again = DiskNode(tmp_path, config=config, random=node.random)
@@ -66,6 +68,48 @@ def test_snapshots_keep_the_log_short(tmp_path: Path) -> None:
         name: topic.id for name, topic in image.topics_by_name.items()
     }
     again.stop()
+
+
+@pytest.mark.parametrize("seed", [None, *range(12)])
+def test_what_was_answered_survives_a_power_loss(seed: int | None) -> None:
+    """Unsynced bytes are lost, or torn by the seed; a snapshot may be under way."""
+    files = MemoryFiles()
+    config = QuorumConfig(snapshot_bytes=400)
+    node = DiskNode(Path("/d"), files=files, config=config)
+    known: set[str] = set()
+    for round in range(4):
+        for number in range(3):
+            name = f"t{round}-{number}"
+            node.answer(node.controller.create_topics([NewTopic(name, 2)]))
+            known.add(name)
+        pending = node.controller.create_topics([NewTopic(f"lost-{round}")])
+        for _ in range(round):  # some of the turns that it would have taken
+            if node.deferred.calls:
+                node.deferred.calls.pop(0)()
+        if pending.done:
+            known.add(f"lost-{round}")
+        files.crash(None if seed is None else seed + round)
+        node = DiskNode(Path("/d"), files=files, config=config, random=node.random)
+        found = set(node.controller.image.topics_by_name)
+        assert known <= found <= known | {f"lost-{round}"}
+        known = found
+    assert node.quorum.epoch == 5
+
+
+def test_a_full_disk_refuses_and_goes_on_when_there_is_space_again() -> None:
+    files = MemoryFiles()
+    node = DiskNode(Path("/d"), files=files)
+    before = node.controller.image
+    files.capacity = 0
+    outcome = node.answer(node.controller.create_topics([NewTopic("late")]))
+    assert isinstance(outcome, Refusal)
+    assert outcome.code == ErrorCode.KAFKA_STORAGE_ERROR
+    assert node.controller.image is before
+    files.capacity = None
+    assert isinstance(node.answer(node.controller.create_topics([NewTopic("late")]))["late"], Created)
+    node.kill()
+    again = DiskNode(Path("/d"), files=files, random=node.random)
+    assert set(again.controller.image.topics_by_name) == {"late"}
 
 
 def dumped(path: str) -> str:

@@ -128,6 +128,13 @@ def test_a_log_that_takes_nothing_stops_the_start() -> None:
         leading(node)
 
 
+def test_a_vote_that_cannot_be_written_stops_the_start() -> None:
+    node = Node()
+    node.files.capacity = 0
+    with pytest.raises(StorageError, match="cannot be written"):
+        leading(node)
+
+
 def small(worker: Any = None) -> Node:
     return Node(config=QuorumConfig(snapshot_bytes=100), worker=worker)
 
