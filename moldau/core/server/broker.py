@@ -116,6 +116,9 @@ class Broker:
         self._workers.append(worker)
         return worker
 
+    def _soon(self, call: Callable[[], None]) -> None:
+        self._loop.call_soon(call)
+
     def _prepare(self, path: str) -> storage.Identity:
         config = self.configs.broker
         first = config.endpoints()[0]
@@ -130,7 +133,7 @@ class Broker:
         metadata_log = self._directory.logs.get((topic, 0)) or self._directory.create_log(
             topic, 0, storage.METADATA_TOPIC_ID, self.configs.quorum.log_config()
         )
-        host = Host(self._files, self._clock, self._worker("metadata"), self._loop.call_soon)
+        host = Host(self._files, self._clock, self._worker("metadata"), self._soon)
         me = ReplicaKey(identity.node_id, identity.directory_ids[0])
         quorum = QuorumDriver(metadata_log, f"{path}/{name}", host, me, self.configs.quorum)
         groups = self.configs.groups

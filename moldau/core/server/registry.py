@@ -42,10 +42,10 @@ class Endpoint:
         self.version = version
         self.handle = handle
         self.decode = codec.decoder(api.request, version)
-        # Only an answer that can hold records can hold slices of files; all others are plain bytes.
-        holds_records = api.key == FETCH
-        self.encode = None if holds_records else codec.encoder(api.response, version)
-        self.encode_chunks = codec.chunk_encoder(api.response, version) if holds_records else None
+        # Only an answer that can hold records can hold slices of files; all others are plain bytes, and `encode`.
+        chunks = api.key == FETCH
+        self.encode: Callable[[Any], bytes] | None = None if chunks else codec.encoder(api.response, version)
+        self.encode_chunks: Callable[[Any], list[Any]] = codec.chunk_encoder(api.response, version) if chunks else list
         self.request_flexible = api.flexible_request(version)
         self.response_flexible = api.flexible_response(version)
 

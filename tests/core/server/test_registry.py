@@ -35,5 +35,6 @@ def test_a_second_handler_of_an_api_is_a_bug() -> None:
 
 def test_only_api_versions_answers_with_the_oldest_header() -> None:
     table = Table()
-    newest = {key: table.resolve(key, api.max_version) for key, api in APIS.items()}
-    assert [key for key, each in newest.items() if each and each.request_flexible and not each.response_flexible] == [18]
+    newest = [table.resolve(key, api.max_version) for key, api in APIS.items()]
+    odd = [each.api.key for each in newest if each and each.request_flexible and not each.response_flexible]
+    assert odd == [18]
