@@ -44,7 +44,8 @@ BOOTSTRAP_FILE = "bootstrap.checkpoint"
 METADATA_DIRECTORY = partition_directory(CLUSTER_METADATA, 0)
 
 _START = SnapshotId(0, 0)
-_IGNORED = frozenset((LOCK_FILE, "lost+found"))
+# What may lie in a directory that is not formatted yet; the quickstart keeps a broker's log and its own state there.
+_IGNORED = frozenset((LOCK_FILE, "lost+found", "broker.log", "broker.log.1", "quickstart.json"))
 
 
 class Identity(NamedTuple):
