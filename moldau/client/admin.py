@@ -105,6 +105,10 @@ class Cluster:
         self._timeout_s = connection.timeout_s
         self._admin = connection.admin()
 
+    def id(self) -> str:
+        """The cluster's id."""
+        return str(self._admin.list_topics(timeout=self._timeout_s).cluster_id or "")
+
     def topics(self, names: Sequence[str] | None = None) -> list[Topic]:
         """The named topics, or all, by name. Raises NotFound for the first that is not there."""
         if names is None:
