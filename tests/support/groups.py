@@ -222,7 +222,7 @@ class Groups:
 
     def stable(self, members: int = 2, **how: Any) -> list[str]:
         """A stable group of that many dynamic members, the leader first, each assigned its own number."""
-        ids, last = [], None
+        ids: list[str] = []
         for _ in range(members):
             member, _ = self.enter(**how)
             for other in ids:

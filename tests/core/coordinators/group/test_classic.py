@@ -85,7 +85,7 @@ def test_all_members_share_a_type_and_a_protocol() -> None:
 def test_an_empty_group_takes_any_type() -> None:
     groups = Groups()
     groups.leave(*groups.stable(1))
-    member, joined = groups.enter(kind="connect", protocols=(("v2", b"x"),))
+    _member, joined = groups.enter(kind="connect", protocols=(("v2", b"x"),))
     assert (joined.join.protocol_type, joined.join.protocol) == ("connect", "v2")
 
 
@@ -148,7 +148,7 @@ def test_a_newcomer_makes_everyone_join_again() -> None:
     groups = Groups()
     leader, follower = groups.stable(2)
     before = groups.generation()
-    newcomer, joined = groups.enter()
+    _newcomer, joined = groups.enter()
     assert groups.state() is PREPARING
     assert groups.beat(leader, before) is ErrorCode.REBALANCE_IN_PROGRESS
     assert groups.sync(follower, before).error is ErrorCode.REBALANCE_IN_PROGRESS
@@ -283,7 +283,7 @@ def test_waiting_for_a_join_keeps_the_session() -> None:
 def test_a_new_member_that_waits_has_five_minutes() -> None:
     groups = Groups()
     groups.stable(1, rebalance=1_000_000, session=600_000)
-    newcomer, joined = groups.enter()
+    _newcomer, joined = groups.enter()
     groups.wait(299_999)
     assert joined.waits
     groups.wait(1)
@@ -322,7 +322,7 @@ def test_members_wait_for_the_leaders_assignment() -> None:
 
 def test_a_member_that_was_assigned_nothing_gets_no_bytes() -> None:
     groups = Groups()
-    member, joined = groups.enter()
+    member, _joined = groups.enter()
     assert groups.sync(member, 1, {"somebody else": b"x"}).sync.assignment == b""
 
 
@@ -338,7 +338,7 @@ def test_a_rebalance_ends_the_wait_for_an_assignment() -> None:
 
 def test_what_a_sync_must_say() -> None:
     groups = Groups()
-    leader, follower = groups.stable(2)
+    leader, _follower = groups.stable(2)
     generation = groups.generation()
     assert groups.sync("stranger", generation).error is ErrorCode.UNKNOWN_MEMBER_ID
     assert groups.sync(leader, generation - 1).error is ErrorCode.ILLEGAL_GENERATION
@@ -373,7 +373,7 @@ def test_leaving_starts_a_rebalance_at_once() -> None:
 
 def test_each_leaver_has_its_own_answer() -> None:
     groups = Groups()
-    leader, follower = groups.stable(2)
+    leader, _follower = groups.stable(2)
     pending = groups.join().join.member_id
     assert groups.leave(leader, "stranger", pending, ("", "no such instance"), ("", None)) == [
         ErrorCode.NONE,
@@ -407,7 +407,7 @@ def test_who_waits_is_refused_when_it_is_made_to_leave() -> None:
 
 def test_a_full_group_turns_newcomers_away() -> None:
     groups = Groups(max_size=2)
-    leader, follower = groups.stable(2)
+    leader, _follower = groups.stable(2)
     refused = groups.join().join
     assert (refused.error, refused.member_id) == (ErrorCode.GROUP_MAX_SIZE_REACHED, "")
     assert groups.state() is STABLE

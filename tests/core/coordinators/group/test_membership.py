@@ -34,7 +34,8 @@ def test_the_first_member_leads_and_the_next_takes_over() -> None:
     assert members.leader == "2"
     members.take("3")
     members.take("2")
-    assert (members.leader, len(members)) == (None, 0)
+    assert members.leader is None
+    assert len(members) == 0
     assert members.take("2") is None
 
 

@@ -10,7 +10,7 @@ from tests.support.groups import GROUP, Groups
 
 def test_metadata_is_shown_of_stable_groups_only() -> None:
     groups = Groups()
-    leader, follower = groups.stable(2)
+    leader, _follower = groups.stable(2)
     stable = groups.describe()
     assert (stable.state, stable.protocol_type, stable.protocol) == (GroupState.STABLE, "consumer", "range")
     assert stable.members[0] == (leader, None, "client", "/127.0.0.1", b"wants t", b"0")
