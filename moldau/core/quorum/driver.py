@@ -60,8 +60,8 @@ class QuorumConfig:
     )
 
     def log_config(self) -> LogConfig:
-        """The options of the metadata log."""
-        return LogConfig(segment_bytes=self.segment_bytes)
+        """The options of the metadata log: snapshots shorten it, never age or size."""
+        return LogConfig(segment_bytes=self.segment_bytes, retention_ms=-1, retention_bytes=-1)
 
 
 class Host(NamedTuple):

@@ -185,6 +185,11 @@ def test_a_snapshot_that_cannot_be_written_is_tried_again_later(caplog: pytest.L
     assert recovered(node.again()) == [b"a" * 50, b"b" * 50]
 
 
+def test_only_snapshots_shorten_the_log() -> None:
+    config = Node(config=QuorumConfig(segment_bytes=1 << 21)).log.config
+    assert (config.segment_bytes, config.retention_ms, config.retention_bytes) == (1 << 21, -1, -1)
+
+
 def test_history_that_is_missing_stops_the_start() -> None:
     node, _ = leading()
     node.log.advance_start_offset(1)
