@@ -60,7 +60,7 @@ def test_a_producer_without_idempotence_may_store_twice_and_what_it_gave_up_may_
         sent(3, 1, idempotent=False),
     ]
     assert problems(sends, stored(2, 3, 1, 3)) == []
-    assert kinds(problems(sends, stored(3, 2))) == ["moved", "moved"]
+    assert set(kinds(problems(sends, stored(3, 2)))) == {"moved", "reordered"}
 
 
 def test_an_acknowledged_value_without_idempotence_may_not_be_lost() -> None:
