@@ -38,6 +38,7 @@ _CLASSIC_PREFIX = {"string": "h", "bytes": "i", "records": "i", "array": "i"}
 
 number_readers = cache(primitives.number_readers)
 text_readers = cache(primitives.text_readers)
+compact_text_readers = cache(primitives.compact_text_readers)
 
 
 def smallest(fields: tuple[Field, ...], version: int, flexible: bool) -> int:
@@ -80,7 +81,8 @@ class DecoderSource:
             "StructError": struct.error,
             "uvarint": primitives.read_uvarint,
             "length_tail": primitives.length_tail,
-            "string_tail": primitives.string_tail,
+            "array_tail": primitives.array_tail,
+            "long_text": primitives.lenient_text if lenient else primitives.long_text,
             "uvarint_tail": primitives.uvarint_tail,
             "skip_tags": primitives.skip_tags,
             "unpack_from": struct.unpack_from,
@@ -153,7 +155,8 @@ class DecoderSource:
     def _fixed(self, code: str, target: str) -> None:
         self.pending.append((code, target))
 
-    def _flush(self) -> None:
+    def _flush(self, held: int = 0) -> None:
+        """Writes the pending reads; `p` stays at the last `held` bytes of them."""
         if not self.pending:
             return
         codes = "".join(code for code, _ in self.pending)
@@ -161,7 +164,8 @@ class DecoderSource:
         self.pending = []
         if codes == "B":
             self._write(f"{targets[0]} = buf[p]")
-            self._write("p += 1")
+            if not held:
+                self._write("p += 1")
         elif codes == "?":
             self._write(f"{targets[0]} = buf[p] != 0")
             self._write("p += 1")
@@ -170,7 +174,7 @@ class DecoderSource:
             layout = struct.Struct(">" + codes)
             self.names[name] = layout.unpack_from
             self._write(f"{', '.join(targets)}{',' if len(targets) == 1 else ''} = {name}(buf, p)")
-            self._write(f"p += {layout.size}")
+            self._write(f"p += {layout.size - held}")
 
     # --- structs
 
@@ -272,33 +276,39 @@ class DecoderSource:
     def _sized(self, field: Field, target: str, nullable: bool) -> None:
         """A value behind a length: compact lengths are one more than the length, 0 is null; classic ones are -1."""
         length = self._local("n")
-        if self.flexible:
+        if not self.flexible:
+            self._fixed(_CLASSIC_PREFIX[field.type], length)
+            self._flush()
+            self._write(f"if {length} >= 0:")
+        elif field.type == "string":
+            self._compact_text(field, target, length, nullable)
+            return
+        else:
             self._fixed("B", length)
             self._flush()
             self._long_length(field, length)
-            some, less = f"if {length}:", " - 1"
-        else:
-            self._fixed(_CLASSIC_PREFIX[field.type], length)
-            self._flush()
-            some, less = f"if {length} >= 0:", ""
-        self._write(some)
+            self._write(f"if {length}:")
         self.depth += 1
         if field.type == "array":
-            self._array(field, target, length, less)
+            self._array(field, target, length)
         else:
-            self._octets(field, target, f"{length}{less}")
+            self._octets(field, target, f"{length} - 1" if self.flexible else length)
         self.depth -= 1
         self._write("else:")
+        self.depth += 1
+        self._null(field, target, nullable)
+        self.depth -= 1
+
+    def _null(self, field: Field, target: str, nullable: bool) -> None:
         if nullable:
-            self._write(f"    {target} = None")
+            self._write(f"{target} = None")
         else:
-            self._write(f'    raise CorruptData("{self.title}: {field.name} is null")')
+            self._write(f'raise CorruptData("{self.title}: {field.name} is null")')
 
     def _long_length(self, field: Field, length: str) -> None:
         self._write(f"if {length} > 127:")
-        if field.type in ("string", "array"):
-            tail = "string_tail" if field.type == "string" else "length_tail"
-            self._write(f"    {length}, p = {tail}(buf, p, {length})")
+        if field.type == "array":
+            self._write(f"    {length}, p = array_tail(buf, p, {length})")
             return
         # Two bytes are usual here, and a call costs more than all else of a small batch.
         second = self._local("n")
@@ -309,24 +319,41 @@ class DecoderSource:
         self._write("    else:")
         self._write(f"        {length}, p = length_tail(buf, p, {length})")
 
-    def _text(self, target: str, stop: str) -> None:
-        if self.lenient:
-            self._write(f'{target} = str(buf[p:{stop}], "utf-8", "replace")')
-        elif self.views:
+    def _compact_text(self, field: Field, target: str, length: str, nullable: bool) -> None:
+        """Short strings are read with their length byte passed over; all others by a call."""
+        self._fixed("B", length)
+        self._flush(held=1)
+        if self.views:
             # A struct copies out of a memoryview faster than a slice of it is made.
-            self.names["read_some_s"] = text_readers()
-            self._write(f"if {stop} - p < {READY}:")
-            self._write(f"    {target} = read_some_s[{stop} - p](buf, p)[0].decode()")
-            self._write("else:")
-            self._write(f'    {target} = str(buf[p:{stop}], "utf-8")')
+            self.names["read_compact_text"] = compact_text_readers()
+            short, text = READY, f"read_compact_text[{length}](buf, p)[0].decode()"
         else:
-            self._write(f"{target} = buf[p:{stop}].decode()")
+            short, text = 128, f"buf[p + 1:p + {length}].decode()"
+        if self.lenient:
+            self._write(f"if {length}:")
+        else:
+            self._write(f"if 0 < {length} < {short}:")
+            self._write(f"    {target} = {text}")
+            self._write(f"    p += {length}")
+            self._write(f"elif {length}:")
+        self._write(f"    {target}, p = long_text(buf, p, {length})")
+        if not nullable:
+            self._write(f"    if {target} is None:")
+            self.depth += 2
+            self._null(field, target, nullable)
+            self.depth -= 2
+        self._write("else:")
+        self.depth += 1
+        self._null(field, target, nullable)
+        self._write("p += 1")
+        self.depth -= 1
 
     def _octets(self, field: Field, target: str, length: str) -> None:
         stop = self._local("stop")
         self._write(f"{stop} = p + {length}")
         if field.type == "string":
-            self._text(target, stop)
+            manner = ', "replace"' if self.lenient else ""
+            self._write(f'{target} = str(buf[p:{stop}], "utf-8"{manner})')
         elif field.type == "bytes" and self.views:
             self._write(f"if {stop} > end:")
             self._write(f'    raise CorruptData("{self.title}: {field.name} is longer than its frame")')
@@ -335,21 +362,24 @@ class DecoderSource:
             self._write(f"{target} = buf[p:{stop}]")
         self._write(f"p = {stop}")
 
-    def _array(self, field: Field, target: str, count: str, less: str) -> None:
+    def _array(self, field: Field, target: str, count: str) -> None:
+        """Items as many as `count` says (compact: one less), if there are bytes for them."""
         item = field.item
         assert item is not None
         least = _smallest_value(item, self.version, self.flexible)
-        if less:
-            self._write(f"{count} -= 1")
         need = count if least == 1 else f"{count} * {least}"
-        limit = f"{need} > end - p or {count} > {MAX_ARRAY}"
+        # The count of a compact array is bounded where it takes more than a byte.
+        limit = f"{need} > end - p + {least}" if self.flexible else f"{need} > end - p or {count} > {MAX_ARRAY}"
         self._write(f"if {limit}:")
         self._write(f'    raise CorruptData("{self.title}: {field.name} has more items than bytes")')
         if item.type in FIXED and item.type not in ("bool", "uuid"):
+            if self.flexible:
+                self._write(f"{count} -= 1")
             self._numbers(FIXED[item.type], target, count)
             return
         self._write(f"{target} = []")
-        self._write(f"while {count}:")  # cheaper than a range for the few items that are usual
+        # Cheaper than a range for the few items that are usual.
+        self._write(f"while {count} > 1:" if self.flexible else f"while {count}:")
         self.depth += 1
         self._write(f"{count} -= 1")
         if item.struct is not None:

@@ -75,7 +75,6 @@ class EncoderSource:
             [
                 "def encode(made):",
                 "    out = []",
-                "    add = out.append",
                 *(["    chunks = []"] if self.chunks else []),
                 "    try:",
                 *(self.lines or ["        pass"]),
@@ -119,7 +118,7 @@ class EncoderSource:
 
     def _flush(self) -> None:
         if self.pending:
-            self._write(f"add({self._packed()})")
+            self._write(f"out.append({self._packed()})")
             self.pending = []
 
     def _length(self, field: Field, length: str) -> None:
@@ -133,7 +132,7 @@ class EncoderSource:
         if self.pending:
             long = f"{self._packed()} + {long}"
             self.pending = []
-        self._write(f"add({short} if {length} < 128 else {long})")
+        self._write(f"out.append({short} if {length} < 128 else {long})")
 
     def _unless_null(self, field: Field, value: str) -> bool:
         """Writes null and opens the other branch, one level deeper; False if the field has no null here."""
@@ -249,7 +248,6 @@ class EncoderSource:
             self._write(f"if {condition}:")
             self.depth += 1
             self._write("out = []")
-            self._write("add = out.append")
             self._value(field, f"{source}.{field.name}")
             self._flush()
             self._write("body = join(out)")
@@ -257,8 +255,7 @@ class EncoderSource:
             self._write(f"{values} += 1")
             self.depth -= 1
         self._write(f"out = {outer}")
-        self._write("add = out.append")
-        self._write(f"add(uvarint({values}))")
+        self._write(f"out.append(uvarint({values}))")
         self._write(f"out += {tags}")
         self.depth -= 1
         self._write("else:")
@@ -289,7 +286,7 @@ class EncoderSource:
         self._flush()
         self._write(f"{value} = {source}")
         self._write(f"if {value} is None:")
-        self._write('    add(b"\\xff")')
+        self._write('    out.append(b"\\xff")')
         self._write("else:")
         self.depth += 1
         self._fixed("b", "1")
@@ -309,13 +306,13 @@ class EncoderSource:
         self._length(field, length)
         if field.type == "records" and self.chunks:
             self._write(f"if type({value}) in BYTES_LIKE:")
-            self._write(f"    add({value})")
+            self._write(f"    out.append({value})")
             self._write("else:")
             self._write("    chunks.append(join(out))")
             self._write(f"    chunks.append({value})")
             self._write("    out.clear()")
         else:
-            self._write(f"add({value})")
+            self._write(f"out.append({value})")
         self.depth -= deeper
 
     def _array(self, field: Field, source: str) -> None:
@@ -344,6 +341,6 @@ class EncoderSource:
         self.names[f"write_some_{code}"] = number_writers(code)
         self._write(f"if {value}:")
         self._write(f"    if len({value}) < {READY}:")
-        self._write(f"        add(write_some_{code}[len({value})](*{value}))")
+        self._write(f"        out.append(write_some_{code}[len({value})](*{value}))")
         self._write("    else:")
-        self._write(f'        add(pack(">%d{code}" % len({value}), *{value}))')
+        self._write(f'        out.append(pack(">%d{code}" % len({value}), *{value}))')

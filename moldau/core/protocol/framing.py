@@ -10,6 +10,7 @@ The client id is a classic nullable string in every header version. Tags are the
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from moldau.core.base.errors import CorruptData
@@ -24,22 +25,20 @@ _NULL_LENGTH = 1 << 15  # lengths from here on are negative
 _ANSWER = struct.Struct(">ii")
 _FLEXIBLE_ANSWER = struct.Struct(">iix")
 _TEXT = text_readers()
+_NOTHING = struct.Struct("0s").unpack_from
 
 
 def parse_request_header(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:
     """The client id and where the body starts. `start` is at the api key, behind the size. Raises CorruptData."""
     start += HEAD.size
     try:
-        length = buffer[start] << 8 | buffer[start + 1]
-        position = start + 2
-        client_id = None
-        if length < _NULL_LENGTH:
-            stop = position + length
-            if length < READY:
-                client_id = _TEXT[length](buffer, position)[0].decode()
-            elif stop <= end:
-                client_id = str(buffer[position:stop], "utf-8")
-            position = stop
+        length = buffer[start + 1]
+        if length < READY and not buffer[start]:
+            client_id: str | None = _TEXT[length](buffer, start + 2)[0].decode()
+            position = start + 2 + length
+        else:
+            length |= buffer[start] << 8
+            client_id, position = _long_client_id(buffer, start + 2, length, end)
         if flexible:
             tags = buffer[position]
             position += 1
@@ -52,6 +51,44 @@ def parse_request_header(buffer: Buffer, start: int, end: int, flexible: bool) -
     if position > end:
         raise CorruptData("a request header is longer than its frame")
     return client_id, position
+
+
+class HeaderReader:
+    """Reads the headers of one connection: its client id is nearly always the one of the request before."""
+
+    __slots__ = ("_known", "client_id")
+
+    def __init__(self) -> None:
+        self.client_id: str | None = None
+        # For classic and flexible headers: a reader, what it reads if nothing has changed, the size of the header.
+        self._known: list[tuple[Callable[..., tuple[bytes]], bytes | None, int]] = [(_NOTHING, None, 0)] * 2
+
+    def body_start(self, buffer: Buffer, start: int, end: int, flexible: bool) -> int:
+        """Where the body starts; `client_id` is this request's. `start` is at the api key. Raises CorruptData."""
+        read, known, size = self._known[flexible]
+        try:
+            if read(buffer, start)[0] == known and start + size <= end:
+                return start + size
+        except struct.error:
+            pass  # a shorter header than the last one, at the end of the buffer
+        self.client_id, body = parse_request_header(buffer, start, end, flexible)
+        size = body - start
+        layout = struct.Struct(f"{HEAD.size}x{size - HEAD.size}s")
+        known = bytes(buffer[start + HEAD.size : body])
+        # The other form may have been read with another client id: then it is to be parsed again.
+        self._known = [(_NOTHING, None, 0)] * 2
+        self._known[flexible] = (layout.unpack_from, known, size)
+        return body
+
+
+def _long_client_id(buffer: Buffer, position: int, length: int, end: int) -> tuple[str | None, int]:
+    """A client id that is null or long."""
+    if length >= _NULL_LENGTH:
+        return None, position
+    stop = position + length
+    if stop > end:
+        raise CorruptData("a client id is longer than its frame")
+    return str(buffer[position:stop], "utf-8"), stop
 
 
 def _parse_lenient(buffer: Buffer, start: int, end: int, flexible: bool) -> tuple[str | None, int]:

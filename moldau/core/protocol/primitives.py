@@ -77,12 +77,34 @@ def length_tail(buffer: Buffer, position: int, first: int) -> tuple[int, int]:
     return (value, position) if value < _SIGN else (0, position)
 
 
-def string_tail(buffer: Buffer, position: int, first: int) -> tuple[int, int]:
-    """Like `length_tail`, for a string: it has at most 32,767 bytes."""
+def array_tail(buffer: Buffer, position: int, first: int) -> tuple[int, int]:
+    """Like `length_tail`, for an array: it has at most a million items."""
     value, position = length_tail(buffer, position, first)
-    if value > MAX_STRING + 1:
-        raise CorruptData(f"a string of {value - 1} bytes is too long")
+    if value > MAX_ARRAY + 1:
+        raise CorruptData(f"an array of {value - 1} items is too long")
     return value, position
+
+
+def long_text(buffer: Buffer, position: int, first: int) -> tuple[str | None, int]:
+    """A compact string whose length begins with `first` at `position`: what the short path does not read."""
+    octets, position = _text_octets(buffer, position, first)
+    return (None if octets is None else str(octets, "utf-8")), position
+
+
+def lenient_text(buffer: Buffer, position: int, first: int) -> tuple[str | None, int]:
+    """Like `long_text`; invalid UTF-8 becomes U+FFFD."""
+    octets, position = _text_octets(buffer, position, first)
+    return (None if octets is None else str(octets, "utf-8", "replace")), position
+
+
+def _text_octets(buffer: Buffer, position: int, first: int) -> tuple[Buffer | None, int]:
+    length, position = length_tail(buffer, position + 1, first) if first > 127 else (first, position + 1)
+    if length == 0:
+        return None, position
+    if length > MAX_STRING + 1:
+        raise CorruptData(f"a string of {length - 1} bytes is too long")
+    stop = position + length - 1
+    return buffer[position:stop], stop
 
 
 def read_zigzag(buffer: Buffer, position: int, max_bytes: int = _VARINT_BYTES) -> tuple[int, int]:
@@ -130,6 +152,12 @@ def number_readers(code: str) -> tuple[Callable[[Buffer, int], tuple[int, ...]],
 def text_readers() -> tuple[Callable[[Buffer, int], tuple[bytes]], ...]:
     """`unpack_from` for 0 to READY - 1 raw bytes."""
     return cast("tuple[Callable[[Buffer, int], tuple[bytes]], ...]", number_readers("s"))
+
+
+def compact_text_readers() -> tuple[Callable[[Buffer, int], tuple[bytes]], ...]:
+    """`unpack_from` for compact strings by their length byte (1 to READY - 1), which is passed over."""
+    layouts = (struct.Struct(f">x{max(0, n - 1)}s") for n in range(READY))
+    return cast("tuple[Callable[[Buffer, int], tuple[bytes]], ...]", tuple(layout.unpack_from for layout in layouts))
 
 
 def number_writers(code: str) -> tuple[Callable[..., bytes], ...]:

@@ -289,6 +289,7 @@ def _declare(
         module=cls.__module__,
         namespace={"__doc__": cls.__doc__ or schema.name, "__qualname__": cls.__qualname__, "__schema__": schema},
         frozen=frozen,
+        gc=False,  # a message is a tree: nothing in it ever points back
     )
     return cast("type[T]", made)
 

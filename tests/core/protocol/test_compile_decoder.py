@@ -114,7 +114,7 @@ def test_every_shorter_frame_is_corrupt() -> None:
 @pytest.mark.parametrize(("version", "count"), [(8, struct.pack(">i", 1_000_001)), (9, uvarint(1_000_002))])
 def test_an_array_has_a_million_items_at_most(version: int, count: bytes) -> None:
     frame = count + bytes(2_100_000)
-    with pytest.raises(CorruptData, match="topics has more items"):
+    with pytest.raises(CorruptData, match=r"more items|too long"):
         codec.decoder(MetadataRequest, version)(frame, 0, len(frame))
 
 

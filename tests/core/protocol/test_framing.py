@@ -10,6 +10,7 @@ from moldau.core.base.errors import CorruptData
 from moldau.core.protocol.framing import (
     HEAD,
     SIZE,
+    HeaderReader,
     parse_request_header,
     request_frame,
     response_chunks,
@@ -66,6 +67,32 @@ def test_headers_that_break_off_are_corrupt(data: bytes) -> None:
     for buffer in (data, data + b"\x00" * 90):  # what lies behind the frame belongs to somebody else
         with pytest.raises(CorruptData):
             parse_request_header(buffer, 0, len(data), True)
+
+
+def test_a_reader_of_headers_says_what_parsing_says_whatever_came_before() -> None:
+    reader = HeaderReader()
+    frames = [
+        (header(client, tags), flexible)
+        for client in (b"one", b"other", b"", b"x" * 100)
+        for flexible, tags in ((True, b"\x00"), (True, b"\x01\x00\x01x"), (False, b""))
+    ]
+    for index in range(len(frames) ** 2 * 2):
+        data, flexible = frames[(index // 2 if index % 4 < 2 else index // 2 // len(frames)) % len(frames)]
+        around = b"-" + data + b"body"
+        expected = parse_request_header(around, 1, len(around), flexible)
+        assert (reader.body_start(around, 1, len(around), flexible), reader.client_id) == expected[::-1]
+
+
+@pytest.mark.parametrize("flexible", [False, True])
+def test_a_reader_of_headers_does_not_look_beyond_the_frame(flexible: bool) -> None:
+    reader = HeaderReader()
+    data = header(b"client", b"\x00" if flexible else b"")
+    assert reader.body_start(data, 0, len(data), flexible) == len(data)
+    for end in range(HEAD.size, len(data)):
+        for buffer in (data, data[:end]):
+            with pytest.raises(CorruptData):
+                reader.body_start(buffer, 0, end, flexible)
+    assert reader.body_start(data, 0, len(data), flexible) == len(data)
 
 
 @given(st.binary(max_size=40), st.booleans())

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from moldau.core.base.errors import CorruptData
 from moldau.core.protocol import primitives
 from moldau.core.protocol.primitives import (
+    array_tail,
     length_tail,
+    lenient_text,
+    long_text,
     read_uvarint,
     read_zigzag,
     read_zigzag64,
     skip_tags,
-    string_tail,
     string_uvarint,
     uvarint,
     zigzag,
@@ -69,12 +71,29 @@ def test_a_length_that_java_would_see_as_negative_is_null() -> None:
 
 
 def test_a_string_has_at_most_32767_bytes() -> None:
-    assert string_tail(b"\x80\x02", 0, 0x80) == (32_768, 2)
+    text = "x" * 32_767
+    assert long_text(b"-" + uvarint(32_768) + text.encode(), 1, 0x80) == (text, 4 + 32_767)
     with pytest.raises(CorruptData, match="too long"):
-        string_tail(b"\x80\x02", 0, 0x81)
+        long_text(uvarint(32_769) + bytes(40_000), 0, 0x81)
     assert string_uvarint(32_768) == uvarint(32_768)
     with pytest.raises(ValueError, match="too long"):
         string_uvarint(32_769)
+
+
+def test_compact_strings_of_any_length_and_null() -> None:
+    assert long_text(b"\x03ab", 0, 3) == ("ab", 3)
+    assert long_text(b"\x00", 0, 0) == (None, 1)
+    assert long_text(b"\xff\xff\xff\xff\x0f", 0, 0xFF) == (None, 5)
+    assert lenient_text(memoryview(b"\x03a\xff"), 0, 3) == ("a\ufffd", 3)
+    with pytest.raises(UnicodeDecodeError):
+        long_text(b"\x03a\xff", 0, 3)
+
+
+def test_an_array_has_at_most_a_million_items() -> None:
+    count = uvarint(1_000_001)
+    assert array_tail(count, 1, count[0]) == (1_000_001, 3)
+    with pytest.raises(CorruptData, match="too long"):
+        array_tail(uvarint(1_000_002), 1, uvarint(1_000_002)[0])
 
 
 def test_tags_are_skipped_by_their_size() -> None:
@@ -94,3 +113,4 @@ def test_ready_readers_and_writers_agree() -> None:
     numbers = (1, -2, 3)
     assert unpack[3](pack[3](*numbers), 0) == numbers
     assert primitives.text_readers()[3](b"xabc", 1) == (b"abc",)
+    assert primitives.compact_text_readers()[3](b"x\x03ab", 1) == (b"ab",)
