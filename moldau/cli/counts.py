@@ -45,13 +45,15 @@ class Counts:
     nexts: dict[int, int] = field(default_factory=dict)
     totals: dict[str, Severities] = field(default_factory=dict)
     minutes: dict[str, dict[int, Severities]] = field(default_factory=dict)
-    positions: dict[str, Position] = field(default_factory=dict)
     run: dict[str, Severities] = field(default_factory=dict)
     counted: int = 0
     caught_up: int = 0
     repeated: int = 0
     foreign: int = 0
     _began: dict[int, int] = field(default_factory=dict)
+    _positions: dict[str, Position] = field(default_factory=dict)
+    # The last record of each generation since _positions was last asked for: one position, not one for each record.
+    _latest: dict[bytes, Record] = field(default_factory=dict)
 
     def begin_run(self, ends: Mapping[int, int]) -> int:
         """Where the partitions end now; returns how many records earlier runs left to count."""
@@ -65,12 +67,10 @@ class Counts:
             return False
         self.nexts[partition] = offset + 1
         key, value, header, timestamp_ms = record
-        known = position_of(key, value, header, timestamp_ms) if header is not None else None
-        if known is None:
+        if header is None:
             self.foreign += 1
             return True
-        generation, position = known
-        self.positions[generation] = position
+        self._latest[header.partition(b" ")[0]] = record
         minute, severity = minute_of(value, timestamp_ms), severity_of(value)
         _add(self.totals.setdefault(key, {}), severity)
         of_source = self.minutes.setdefault(key, {})
@@ -83,6 +83,17 @@ class Counts:
             self.counted += 1
             _add(self.run.setdefault(key, {}), severity)
         return True
+
+    def positions(self) -> dict[str, Position]:
+        """The last position in each generation, up to `nexts`."""
+        for key, value, header, timestamp_ms in self._latest.values():
+            if header is not None and (known := position_of(key, value, header, timestamp_ms)) is not None:
+                self._positions[known[0]] = known[1]
+        self._latest.clear()
+        if len(self._positions) > MOST_POSITIONS:
+            by_age = sorted(self._positions.items(), key=lambda item: item[1].seen_ms)
+            self._positions = dict(by_age[-MOST_POSITIONS:])
+        return self._positions
 
     def latest_minutes(self) -> Iterator[tuple[str, int, int]]:
         """(source, its latest minute, lines in it)"""
@@ -97,7 +108,7 @@ class Counts:
             nexts=self.nexts,
             totals=self.totals,
             minutes=self.minutes,
-            positions=self._newest_positions(),
+            positions=self.positions(),
         )
         return msgspec.json.encode(saved)
 
@@ -107,13 +118,7 @@ class Counts:
         saved = msgspec.json.decode(content, type=Saved)
         if (saved.cluster_id, saved.topic_id) != (cluster_id, topic_id):
             return cls()
-        return cls(nexts=saved.nexts, totals=saved.totals, minutes=saved.minutes, positions=saved.positions)
-
-    def _newest_positions(self) -> dict[str, Position]:
-        if len(self.positions) > MOST_POSITIONS:
-            newest = sorted(self.positions.items(), key=lambda item: item[1].seen_ms)
-            self.positions = dict(newest[-MOST_POSITIONS:])
-        return self.positions
+        return cls(nexts=saved.nexts, totals=saved.totals, minutes=saved.minutes, _positions=saved.positions)
 
 
 # key, value, position header (None where a record has none), timestamp in ms

@@ -71,7 +71,7 @@ class Pipeline:
         self.counts = self._load()
         ends = _ends(self._cluster, topic)
         self.progress.backlog = self.counts.begin_run(ends)
-        self.positions = {**self.counts.positions, **self._uncounted(ends)}
+        self.positions = {**self.counts.positions(), **self._uncounted(ends)}
         self._producer = connection.producer(
             {
                 "enable.idempotence": True,
