@@ -104,7 +104,7 @@ def reorderings(sends: Sequence[Send], places: Mapping[tuple[int, bytes], Sequen
         if not offsets:
             continue
         key = send.producer, send.partition
-        at = send.offset if send.offset in offsets else min(offsets)
+        at = send.offset if send.offset is not None and send.offset in offsets else min(offsets)
         before = last.get(key)
         if before is not None and at < before[0]:
             found.append(f"reordered: {send.value!r} stands at {send.partition}-{at}, before {before[1]!r}")
