@@ -34,6 +34,27 @@ SESSION_MS = 10_000
 REBALANCE_MS = 60_000
 RANGE = (("range", b"wants t"),)
 
+# What a join or a commit says unless a test says otherwise.
+JOIN: dict[str, Any] = {
+    "group": GROUP,
+    "instance": None,
+    "kind": "consumer",
+    "protocols": RANGE,
+    "session": SESSION_MS,
+    "rebalance": REBALANCE_MS,
+}
+COMMIT: dict[str, Any] = {
+    "group": GROUP,
+    "topic": "t",
+    "topic_id": ZERO_UUID,
+    "partition": 0,
+    "metadata": "",
+    "member": "",
+    "instance": None,
+    "generation": -1,
+    "retention": -1,
+}
+
 
 @dataclass
 class Asked:
@@ -112,28 +133,19 @@ class Groups:
 
     # Questions
 
-    def join(
-        self,
-        member: str = "",
-        *,
-        group: str = GROUP,
-        instance: str | None = None,
-        protocols: tuple[tuple[str, bytes], ...] = RANGE,
-        version: int = 9,
-        session: int = SESSION_MS,
-        rebalance: int = REBALANCE_MS,
-        kind: str = "consumer",
-    ) -> Asked:
+    def join(self, member: str = "", *, version: int = 9, **how: Any) -> Asked:
+        """`how`: group, instance, kind, protocols, session, rebalance; see JOIN."""
+        how = {**JOIN, **how}
         ask = Join(
-            group_id=group,
+            group_id=how["group"],
             member_id=member,
-            instance_id=instance,
+            instance_id=how["instance"],
             client_id="client",
             client_host="/127.0.0.1",
-            protocol_type=kind,
-            protocols=protocols,
-            session_timeout_ms=session,
-            rebalance_timeout_ms=rebalance,
+            protocol_type=how["kind"],
+            protocols=how["protocols"],
+            session_timeout_ms=how["session"],
+            rebalance_timeout_ms=how["rebalance"],
             needs_member_id=version >= 4,
             knows_skip_assignment=version >= 9,
         )
@@ -177,28 +189,16 @@ class Groups:
         answers: list[Left] = Asked(self.coordinator.leave(group, leavers)).answer
         return [answer.error for answer in answers]
 
-    def commit(
-        self,
-        offset: int,
-        *,
-        topic: str = "t",
-        partition: int = 0,
-        member: str = "",
-        generation: int = -1,
-        group: str = GROUP,
-        instance: str | None = None,
-        metadata: str = "",
-        topic_id: bytes = ZERO_UUID,
-        retention: int = -1,
-        version: int = 9,
-    ) -> Asked:
+    def commit(self, offset: int, *, version: int = 9, **how: Any) -> Asked:
+        """`how`: group, topic, topic_id, partition, metadata, member, instance, generation, retention; see COMMIT."""
+        how = {**COMMIT, **how}
         ask = Commit(
-            group_id=group,
-            member_id=member,
-            instance_id=instance,
-            generation=generation,
-            retention_ms=retention,
-            offsets=[CommittedOffset(topic, topic_id, partition, offset, -1, metadata)],
+            group_id=how["group"],
+            member_id=how["member"],
+            instance_id=how["instance"],
+            generation=how["generation"],
+            retention_ms=how["retention"],
+            offsets=[CommittedOffset(how["topic"], how["topic_id"], how["partition"], offset, -1, how["metadata"])],
             knows_group_id_not_found=version >= 9,
         )
         return Asked(self.coordinator.commit(ask))
