@@ -45,16 +45,16 @@ def chunk_encoder(cls: type[T], version: int) -> Callable[[T], list[Any]]:
 def _decoder(cls: Any, version: int) -> Callable[..., Any]:
     _check(cls, version)
 
-    def read_again(buffer: Buffer, start: int, end: int) -> Any:
-        return _lenient_decoder(cls, version)(buffer, start, end)
+    def careful(buffer: Buffer, start: int, end: int) -> Any:
+        return _careful_decoder(cls, version)(buffer, start, end)
 
-    return DecoderSource(cls, version, lenient=False, fallback=read_again).make()
+    return DecoderSource(cls, version, careful).make()
 
 
 @cache
-def _lenient_decoder(cls: Any, version: int) -> Callable[..., Any]:
-    # Only for messages with invalid UTF-8, which the fast decoder gives up on.
-    return DecoderSource(cls, version, lenient=True, fallback=None).make()
+def _careful_decoder(cls: Any, version: int) -> Callable[..., Any]:
+    # Only for what the fast decoder hands over: large frames, invalid UTF-8.
+    return DecoderSource(cls, version).make()
 
 
 @cache

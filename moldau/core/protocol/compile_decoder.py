@@ -6,6 +6,9 @@ a count is checked against the bytes that are left (times the smallest size of a
 lengths need no check of their own. Slices clamp, every read past the buffer raises IndexError or struct.error, and a
 position beyond `end` is refused last, before anything is handed out.
 
+There are two decoders of a message. The careful one reads invalid UTF-8, and counts the items of all arrays of a
+request; the fast one hands over to it where the frame is large or a string is invalid.
+
 Messages without `records` are copied to `bytes` first: that is cheaper than reading fields through a memoryview.
 """
 
@@ -18,10 +21,13 @@ from typing import Any
 
 from moldau.core.base.errors import CorruptData
 from moldau.core.protocol import primitives
-from moldau.core.protocol.primitives import MAX_ARRAY, MAX_TAGS, READY
+from moldau.core.protocol.primitives import MAX_ARRAY, MAX_ITEMS, MAX_TAGS, READY
 from moldau.core.protocol.schema import Field, schema_of
 
 Decoder = Callable[[Any, int, int], tuple[Any, int]]
+
+# A frame of more bytes than this can hold enough items for their number to matter.
+LARGE = 64 << 10
 
 FIXED = {
     "bool": "?",
@@ -72,7 +78,8 @@ def holds_records(cls: type[Any]) -> bool:
 class DecoderSource:
     """Collects the lines of one decoder. `pending` is the run of fixed-size reads not yet written out."""
 
-    def __init__(self, cls: type[Any], version: int, *, lenient: bool, fallback: Decoder | None) -> None:
+    def __init__(self, cls: type[Any], version: int, careful: Decoder | None = None) -> None:
+        """Of the fast decoder, which hands over to `careful`; without one, of the careful decoder itself."""
         schema = schema_of(cls)
         self.version = version
         self.flexible = schema.flexible.covers(version)
@@ -82,18 +89,19 @@ class DecoderSource:
             "uvarint": primitives.read_uvarint,
             "length_tail": primitives.length_tail,
             "array_tail": primitives.array_tail,
-            "long_text": primitives.lenient_text if lenient else primitives.long_text,
+            "long_text": primitives.lenient_text if careful is None else primitives.long_text,
             "uvarint_tail": primitives.uvarint_tail,
             "skip_tags": primitives.skip_tags,
             "unpack_from": struct.unpack_from,
-            "fallback": fallback,
+            "careful": careful,
         }
         self.lines: list[str] = []
         self.depth = 2
         self.pending: list[tuple[str, str]] = []
         self.counter = 0
         self.views = holds_records(cls)
-        self.lenient = lenient
+        self.careful = careful is None
+        self.counted = self.careful and schema.kind == "request"
         self.title = f"{schema.name} v{version}"
         self.text = self._whole(cls)
 
@@ -106,12 +114,12 @@ class DecoderSource:
 
     def _whole(self, cls: type[Any]) -> str:
         made = self._struct(cls)
-        again = "fallback(source, start, stop)"
         if self.views:
+            arguments, result = "buf, p, end", "p"
             head = ["    if type(buf) is not memoryview:", "        buf = memoryview(buf)", "    start = p"]
-            again = "fallback(buf, start, end)"
-            result = "p"
+            again = "careful(buf, start, end)"
         else:
+            arguments, result = "source, start, stop", "start + p"
             head = [
                 "    buf = source[start:stop]",
                 "    if type(buf) is not bytes:",
@@ -119,18 +127,21 @@ class DecoderSource:
                 "    p = 0",
                 "    end = len(buf)",
             ]
-            result = "start + p"
-        clumsy = ["    except UnicodeDecodeError:", f"        return {again}"]
+            again = "careful(source, start, stop)"
+        if self.counted:
+            head.append(f"    left = {MAX_ITEMS}")
+        large = [f"    if end - p > {LARGE}:", f"        return {again}"]
         return "\n".join(
             [
-                f"def decode({'buf, p, end' if self.views else 'source, start, stop'}):",
+                f"def decode({arguments}):",
                 *head,
+                *([] if self.careful else large),
                 "    try:",
                 *self.lines,
                 f"        made = {made}",
                 "    except (IndexError, StructError):",
                 f'        raise CorruptData("{self.title} ends early") from None',
-                *([] if self.lenient else clumsy),
+                *([] if self.careful else ["    except UnicodeDecodeError:", f"        return {again}"]),
                 "    if p > end:",
                 f'        raise CorruptData("{self.title} is longer than its frame")',
                 f"    return made, {result}",
@@ -329,7 +340,7 @@ class DecoderSource:
             short, text = READY, f"read_compact_text[{length}](buf, p)[0].decode()"
         else:
             short, text = 128, f"buf[p + 1:p + {length}].decode()"
-        if self.lenient:
+        if self.careful:
             self._write(f"if {length}:")
         else:
             self._write(f"if 0 < {length} < {short}:")
@@ -352,7 +363,7 @@ class DecoderSource:
         stop = self._local("stop")
         self._write(f"{stop} = p + {length}")
         if field.type == "string":
-            manner = ', "replace"' if self.lenient else ""
+            manner = ', "replace"' if self.careful else ""
             self._write(f'{target} = str(buf[p:{stop}], "utf-8"{manner})')
         elif field.type == "bytes" and self.views:
             self._write(f"if {stop} > end:")
@@ -372,6 +383,10 @@ class DecoderSource:
         limit = f"{need} > end - p + {least}" if self.flexible else f"{need} > end - p or {count} > {MAX_ARRAY}"
         self._write(f"if {limit}:")
         self._write(f'    raise CorruptData("{self.title}: {field.name} has more items than bytes")')
+        if self.counted:
+            self._write(f"left -= {count}")
+            self._write("if left < 0:")
+            self._write(f'    raise CorruptData("{self.title} has too many items in all")')
         if item.type in FIXED and item.type not in ("bool", "uuid"):
             if self.flexible:
                 self._write(f"{count} -= 1")

@@ -16,6 +16,8 @@ from moldau.core.base.errors import CorruptData
 Buffer = bytes | bytearray | memoryview
 
 MAX_ARRAY = 1_000_000
+# Of all arrays of one request together: what a few bytes of wire become in memory is bounded, too (about 50 MB).
+MAX_ITEMS = 300_000
 MAX_TAGS = 10_000
 MAX_STRING = 32_767
 

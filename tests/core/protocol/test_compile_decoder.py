@@ -14,10 +14,15 @@ from hypothesis import strategies as st
 
 from moldau.core.base.errors import CorruptData
 from moldau.core.protocol import codec
-from moldau.core.protocol.compile_decoder import holds_records, smallest
+from moldau.core.protocol.compile_decoder import LARGE, holds_records, smallest
 from moldau.core.protocol.messages.fetch import FetchRequest, FetchResponse
-from moldau.core.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic
-from moldau.core.protocol.messages.produce import ProduceRequest
+from moldau.core.protocol.messages.metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseTopic,
+)
+from moldau.core.protocol.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from moldau.core.protocol.primitives import uvarint
 from moldau.core.protocol.schema import schema_of
 from tests.support import messages
@@ -80,7 +85,7 @@ def test_a_decoder_that_leaks_another_exception_would_be_seen() -> None:
 
 def peak(decode: Callable[..., Any], frame: bytes) -> int:
     """The most memory that decoding a frame held, in bytes."""
-    survives(decode, frame)  # makes what is made once: the decoder for bad UTF-8
+    survives(decode, frame)  # makes what is made once: the careful decoder
     tracemalloc.start()
     try:
         survives(decode, frame)
@@ -116,6 +121,35 @@ def test_an_array_has_a_million_items_at_most(version: int, count: bytes) -> Non
     frame = count + bytes(2_100_000)
     with pytest.raises(CorruptData, match=r"more items|too long"):
         codec.decoder(MetadataRequest, version)(frame, 0, len(frame))
+
+
+@pytest.mark.parametrize("version", [8, 9])
+def test_the_items_of_all_arrays_of_a_request_are_counted(version: int) -> None:
+    def request(partitions: int) -> tuple[Any, bytes]:
+        topics = [TopicProduceData("t", partition_data=[PartitionProduceData()] * 100)] * (partitions // 100)
+        made = ProduceRequest(topic_data=topics)
+        return made, codec.encoder(ProduceRequest, version)(made)
+
+    made, frame = request(30_000)
+    assert codec.decoder(ProduceRequest, version)(frame, 0, len(frame)) == (made, len(frame))
+    _, frame = request(310_000)
+    with pytest.raises(CorruptData, match="too many items in all"):
+        codec.decoder(ProduceRequest, version)(frame, 0, len(frame))
+
+
+def test_responses_may_have_any_number_of_items() -> None:
+    answer = MetadataResponse(topics=[MetadataResponseTopic()] * 310_000)
+    frame = codec.encoder(MetadataResponse, 1)(answer)
+    assert len(codec.decoder(MetadataResponse, 1)(frame, 0, len(frame))[0].topics) == 310_000
+
+
+def test_large_frames_decode_like_small_ones() -> None:
+    for cls in (ProduceRequest, MetadataRequest, FetchRequest, Sample):
+        for version in messages.versions_of(cls):
+            frame = codec.encoder(cls, version)(messages.arbitrary(cls, version, Random(9)))
+            small = codec.decoder(cls, version)(frame, 0, len(frame))
+            padded = frame + bytes(LARGE)
+            assert codec.decoder(cls, version)(padded, 0, len(padded)) == small
 
 
 def test_a_count_is_checked_against_the_least_its_items_take() -> None:
