@@ -157,5 +157,10 @@ def frame_size(buffer: bytearray | memoryview, at: int, frame_max: int) -> int:
     """The size a frame declares. Raises CorruptData when no frame can have it."""
     size: int = SIZE.unpack_from(buffer, at)[0]
     if not 0 < size <= frame_max:
-        raise CorruptData(f"a frame of {size} bytes; allowed are 1 to {frame_max}")
+        raise impossible_size(size, frame_max)
     return size
+
+
+def impossible_size(size: int, frame_max: int) -> CorruptData:
+    """The error for a declared size that no frame can have."""
+    return CorruptData(f"a frame of {size} bytes; allowed are 1 to {frame_max}")

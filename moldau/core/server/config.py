@@ -45,10 +45,10 @@ class BrokerConfig:
     )
     log_dirs: tuple[str, ...] = option("log.dirs", (), doc="Where the partitions' logs live.")
     num_partitions: int = option(
-        "num.partitions", 1, at_least=1, doc="Partitions of a topic made without a number of its own."
+        "num.partitions", 1, at_least=1, at_most=INT_MAX, doc="Partitions of a topic made without a number of its own."
     )
     default_replication_factor: int = option(
-        "default.replication.factor", 1, at_least=1, doc="Replicas of a topic made without a number of its own."
+        "default.replication.factor", 1, at_least=1, at_most=INT_MAX, doc="Replicas of a topic made without a number of its own."
     )
     auto_create_topics_enable: bool = option(
         "auto.create.topics.enable", True, doc="Make a topic when a client asks for its metadata."
@@ -57,7 +57,7 @@ class BrokerConfig:
         "socket.request.max.bytes", 100 * MIB, at_least=1, at_most=INT_MAX, doc="The largest request, in bytes."
     )
     socket_listen_backlog_size: int = option(
-        "socket.listen.backlog.size", 512, at_least=1, doc="Connections the kernel holds before we accept them."
+        "socket.listen.backlog.size", 512, at_least=1, at_most=INT_MAX, doc="Connections the kernel holds before we accept them."
     )
     max_connections: int = option(
         "max.connections", 10_000, at_least=0, at_most=INT_MAX, doc="Connections of all listeners together."

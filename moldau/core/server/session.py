@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from moldau.core.base.errors import CorruptData, ErrorCode, KafkaError, MoldauError
 from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
-from moldau.core.net.receive import SIZE, Unfinished, frame_size
+from moldau.core.net.receive import SIZE, Unfinished, impossible_size
 from moldau.core.protocol.codec import CannotEncode
 from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks, response_frame
 from moldau.core.protocol.messages.api_versions import ApiVersion
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("moldau.server")
 
 SIZE_BYTES = SIZE.size
+_unpack_size = SIZE.unpack_from
+_unpack_head = HEAD.unpack_from
 HEAD_BYTES = HEAD.size
 
 
@@ -160,12 +162,17 @@ class Session(asyncio.BufferedProtocol):
         at = 0
         connections = self._connections
         self.last_active_ms = connections.now_ms
+        frame_max = connections.pool.frame_max
         while end - at >= SIZE_BYTES:
-            frame_end = at + SIZE_BYTES + frame_size(view, at, connections.pool.frame_max)
-            if frame_end > end:
+            (size,) = _unpack_size(view, at)
+            if not 0 < size <= frame_max:
+                raise impossible_size(size, frame_max)
+            start = at + SIZE_BYTES
+            at = start + size
+            if at > end:
+                at = start - SIZE_BYTES
                 break
-            self._decide(view, at + SIZE_BYTES, frame_end)
-            at = frame_end
+            self._decide(view, start, at)
             if self._closed:
                 return
             if (self._queue or self._outbox.waiting or connections.quiescing) and self._must_wait():
@@ -212,7 +219,7 @@ class Session(asyncio.BufferedProtocol):
         at = start + HEAD_BYTES
         if at > end:
             raise CorruptData("a request shorter than its header")
-        key, version, correlation = HEAD.unpack_from(view, start)
+        key, version, correlation = _unpack_head(view, start)
         endpoint = self._table.ready.get(key << 16 | version)
         if endpoint is None:
             endpoint = self._table.resolve(key, version)

@@ -43,6 +43,8 @@ def api_versions(ctx: Context, request: ApiVersionsRequest, version: int) -> Api
         ]
         response.finalized_features_epoch = image.offset
         response.finalized_features = [
-            FinalizedFeatureKey(name, level, level) for name, level in sorted(image.features.items()) if level > 0
+            FinalizedFeatureKey(name, level, level)
+            for name, level in sorted(image.features.items())
+            if level > 0 and name in SUPPORTED  # a directory of Apache Kafka's has features that we do not serve
         ]
     return response
