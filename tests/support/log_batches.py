@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import google_crc32c
 
@@ -16,40 +17,45 @@ from moldau.core.protocol.batch import HEADER
 TIMESTAMP = 1_700_000_000_000
 
 
+class Sender(NamedTuple):
+    """What makes a batch idempotent."""
+
+    id: int = -1
+    epoch: int = -1
+    sequence: int = -1
+
+
+NOBODY = Sender()
+
+
 def make_batch(
     values: Sequence[bytes] = (b"value",),
     *,
     timestamp: int = TIMESTAMP,
     step_ms: int = 0,
-    base_offset: int = 0,
-    producer_id: int = -1,
-    producer_epoch: int = -1,
-    sequence: int = -1,
+    sender: Sender = NOBODY,
     attributes: int = 0,
-    count: int | None = None,
-    delta: int | None = None,
-    magic: int = 2,
-    max_timestamp: int | None = None,
+    **changes: int,
 ) -> bytes:
-    """One batch of keyless records; what is given by name replaces what would be right."""
+    """One batch of keyless records, `step_ms` apart; `changes` replace header fields by what would be wrong.
+
+    They are `base_offset`, `magic`, `delta`, `count`, `max_timestamp`.
+    """
     records = b"".join(_record(n, step_ms * n, value) for n, value in enumerate(values))
-    length = len(values)
-    newest = timestamp + step_ms * (length - 1) if max_timestamp is None else max_timestamp
     header = HEADER.pack(
-        base_offset,
+        changes.pop("base_offset", 0),
         49 + len(records),
         -1,
-        magic,
+        changes.pop("magic", 2),
         0,
         attributes,
-        length - 1 if delta is None else delta,
+        changes.pop("delta", len(values) - 1),
         timestamp,
-        newest,
-        producer_id,
-        producer_epoch,
-        sequence,
-        length if count is None else count,
+        changes.pop("max_timestamp", timestamp + step_ms * (len(values) - 1)),
+        *sender,
+        changes.pop("count", len(values)),
     )
+    assert not changes, changes
     return with_crc(header + records)
 
 
