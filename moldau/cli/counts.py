@@ -95,11 +95,11 @@ class Counts:
             self._positions = dict(by_age[-MOST_POSITIONS:])
         return self._positions
 
-    def latest_minutes(self) -> Iterator[tuple[str, int, int]]:
-        """(source, its latest minute, lines in it)"""
+    def latest_minutes(self) -> Iterator[tuple[str, int, Severities]]:
+        """(source, its latest minute, the lines in it)"""
         for source, of_source in self.minutes.items():
             minute = max(of_source)
-            yield source, minute, sum(of_source[minute].values())
+            yield source, minute, of_source[minute]
 
     def encode(self, cluster_id: str, topic_id: str) -> bytes:
         saved = Saved(

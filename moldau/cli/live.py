@@ -24,12 +24,12 @@ _RATE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One source: its latest minute as HH:MM, lines in that, and all its lines by severity."""
+    """One source: its latest minute as text, the lines in that and all its lines, each by severity."""
 
     source: str
     minute: str
-    in_minute: int
-    severities: dict[str, int]
+    in_minute: dict[str, int]
+    in_all: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +99,34 @@ def _head(picture: Picture) -> RenderableType:
         *(Text(note, style="yellow") for note in picture.notes),
     ]
     if picture.left_out:
-        lines.append(Text(f"{picture.left_out} files left out: compressed, binary or unreadable", style="dim"))
+        files = "1 file" if picture.left_out == 1 else f"{picture.left_out} files"
+        lines.append(Text(f"{files} left out: compressed, binary or unreadable", style="dim"))
+    lines.append(Text("Lines in the source's latest minute / in all runs:", style="dim"))
     return Panel(Group(*lines), title="Moldau quickstart", title_align="left")
 
 
 def _sources(picture: Picture, most_rows: int) -> RenderableType:
+    """Each number as "in the latest minute / in all"; what is zero is left blank."""
     table = Table(expand=True, pad_edge=False, box=None)
     table.add_column("SOURCE", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("MINUTE", justify="right")
-    table.add_column("IN IT", justify="right")
+    table.add_column("LATEST MINUTE", justify="right", no_wrap=True)
     for severity in SEVERITIES:
-        table.add_column(severity.upper(), justify="right", style=_STYLES[severity])
-    table.add_column("LINES", justify="right")
-    rows = sorted(picture.rows, key=lambda row: (-sum(row.severities.values()), row.source))
+        table.add_column(severity.upper(), justify="right", style=_STYLES[severity], no_wrap=True)
+    table.add_column("LINES", justify="right", no_wrap=True)
+    rows = sorted(picture.rows, key=lambda row: (-sum(row.in_all.values()), row.source))
     for row in rows[:most_rows]:
-        numbers = [f"{row.severities[name]:,}" if name in row.severities else "" for name in SEVERITIES]
-        table.add_row(row.source, row.minute, f"{row.in_minute:,}", *numbers, f"{sum(row.severities.values()):,}")
+        numbers = [_pair(row.in_minute.get(name, 0), row.in_all.get(name, 0)) for name in SEVERITIES]
+        total = _pair(sum(row.in_minute.values()), sum(row.in_all.values()))
+        table.add_row(row.source, row.minute, *numbers, total)
     if len(rows) > most_rows:
         table.add_row(f"and {len(rows) - most_rows} more")
     return table
+
+
+def _pair(in_minute: int, in_all: int) -> str:
+    if not in_all:
+        return ""
+    return f"{in_minute:,} / {in_all:,}" if in_minute else f"{in_all:,}"
 
 
 def _next(picture: Picture) -> RenderableType:

@@ -209,10 +209,9 @@ def _picture(run: Run, read_rate: Any, count_rate: Any, now: float) -> Picture:
     pipeline, counts = run.pipeline, run.pipeline.counts
     read = pipeline.progress.lines_read
     with pipeline.lock:
-        latest = {source: (minute, number) for source, minute, number in counts.latest_minutes()}
         rows = [
-            Row(source, _clock(latest[source][0]), latest[source][1], dict(severities))
-            for source, severities in counts.totals.items()
+            Row(source, _clock(minute), dict(in_minute), dict(counts.totals[source]))
+            for source, minute, in_minute in counts.latest_minutes()
         ]
         counted = counts.counted + counts.caught_up
     moved = run.broker is not None and run.broker.moved
