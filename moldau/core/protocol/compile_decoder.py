@@ -7,7 +7,7 @@ lengths need no check of their own. Slices clamp, every read past the buffer rai
 position beyond `end` is refused last, before anything is handed out.
 
 There are two decoders of a message. The careful one reads invalid UTF-8, and counts the items of all arrays of a
-request; the fast one hands over to it where the frame is large or a string is invalid.
+request; the fast one hands over to it at an invalid string, and where a request could have many items.
 
 Messages without `records` are copied to `bytes` first: that is cheaper than reading fields through a memoryview.
 """
@@ -26,7 +26,9 @@ from moldau.core.protocol.schema import Field, schema_of
 
 Decoder = Callable[[Any, int, int], tuple[Any, int]]
 
-# A frame of more bytes than this can hold enough items for their number to matter.
+# Two levels of arrays whose counts take one byte each cannot hold enough items for their number to matter; more levels
+# can, in a frame of more bytes than this.
+SHALLOW = 2
 LARGE = 64 << 10
 
 FIXED = {
@@ -75,6 +77,16 @@ def holds_records(cls: type[Any]) -> bool:
     return False
 
 
+def array_depth(cls: type[Any]) -> int:
+    """How many levels of arrays a message has."""
+    deepest = 0
+    for field in schema_of(cls).fields:
+        inner = field.item or field
+        below = array_depth(inner.struct) if inner.struct is not None else 0
+        deepest = max(deepest, below + (field.item is not None))
+    return deepest
+
+
 class DecoderSource:
     """Collects the lines of one decoder. `pending` is the run of fixed-size reads not yet written out."""
 
@@ -102,6 +114,11 @@ class DecoderSource:
         self.views = holds_records(cls)
         self.careful = careful is None
         self.counted = self.careful and schema.kind == "request"
+        self.hands_over = not self.careful and schema.kind == "request"
+        if self.views:
+            self.again = "return careful(buf, start, end)"
+        else:
+            self.again = "return careful(source, start, stop)"
         self.title = f"{schema.name} v{version}"
         self.text = self._whole(cls)
 
@@ -117,7 +134,6 @@ class DecoderSource:
         if self.views:
             arguments, result = "buf, p, end", "p"
             head = ["    if type(buf) is not memoryview:", "        buf = memoryview(buf)", "    start = p"]
-            again = "careful(buf, start, end)"
         else:
             arguments, result = "source, start, stop", "start + p"
             head = [
@@ -127,21 +143,20 @@ class DecoderSource:
                 "    p = 0",
                 "    end = len(buf)",
             ]
-            again = "careful(source, start, stop)"
         if self.counted:
             head.append(f"    left = {MAX_ITEMS}")
-        large = [f"    if end - p > {LARGE}:", f"        return {again}"]
+        if self.hands_over and array_depth(cls) > SHALLOW:
+            head += [f"    if end - p > {LARGE}:", f"        {self.again}"]
         return "\n".join(
             [
                 f"def decode({arguments}):",
                 *head,
-                *([] if self.careful else large),
                 "    try:",
                 *self.lines,
                 f"        made = {made}",
                 "    except (IndexError, StructError):",
                 f'        raise CorruptData("{self.title} ends early") from None',
-                *([] if self.careful else ["    except UnicodeDecodeError:", f"        return {again}"]),
+                *([] if self.careful else ["    except UnicodeDecodeError:", f"        {self.again}"]),
                 "    if p > end:",
                 f'        raise CorruptData("{self.title} is longer than its frame")',
                 f"    return made, {result}",
@@ -310,6 +325,10 @@ class DecoderSource:
         self._null(field, target, nullable)
         self.depth -= 1
 
+    def _refuse(self, condition: str, why: str) -> None:
+        self._write(f"if {condition}:")
+        self._write(f'    raise CorruptData("{self.title}: {why}")')
+
     def _null(self, field: Field, target: str, nullable: bool) -> None:
         if nullable:
             self._write(f"{target} = None")
@@ -319,7 +338,7 @@ class DecoderSource:
     def _long_length(self, field: Field, length: str) -> None:
         self._write(f"if {length} > 127:")
         if field.type == "array":
-            self._write(f"    {length}, p = array_tail(buf, p, {length})")
+            self._write(f"    {self.again if self.hands_over else f'{length}, p = array_tail(buf, p, {length})'}")
             return
         # Two bytes are usual here, and a call costs more than all else of a small batch.
         second = self._local("n")
@@ -379,14 +398,17 @@ class DecoderSource:
         assert item is not None
         least = _smallest_value(item, self.version, self.flexible)
         need = count if least == 1 else f"{count} * {least}"
-        # The count of a compact array is bounded where it takes more than a byte.
-        limit = f"{need} > end - p + {least}" if self.flexible else f"{need} > end - p or {count} > {MAX_ARRAY}"
-        self._write(f"if {limit}:")
-        self._write(f'    raise CorruptData("{self.title}: {field.name} has more items than bytes")')
+        if not self.flexible:
+            self._refuse(f"{need} > end - p or {count} > {MAX_ARRAY}", f"{field.name} has more items than bytes")
+            if self.hands_over:
+                self._write(f"if {count} > 127:")
+                self._write(f"    {self.again}")
+        elif self.views or not self.hands_over:
+            # Where the buffer ends with the frame, a count of one byte does no harm: reading past the end is an error.
+            self._refuse(f"{need} > end - p + {least}", f"{field.name} has more items than bytes")
         if self.counted:
             self._write(f"left -= {count}")
-            self._write("if left < 0:")
-            self._write(f'    raise CorruptData("{self.title} has too many items in all")')
+            self._refuse("left < 0", "too many items in all")
         if item.type in FIXED and item.type not in ("bool", "uuid"):
             if self.flexible:
                 self._write(f"{count} -= 1")

@@ -1,7 +1,8 @@
 """Makes the source of an encoder from a declaration, for one version.
 
 The source is one flat function that collects pieces and joins them once. Neighbouring fixed-size fields are written by
-one struct, together with the length behind them when it fits one byte (nearly always). A field that the version does
+one struct, together with the length behind them when it fits one byte (nearly always); short strings come encoded from
+a cache. A field that the version does
 not have is dropped if it is ignorable or at its default, else the encoder raises CannotEncode. Tagged fields are
 written in the order of their tags, and only if they differ from their default.
 """
@@ -22,6 +23,12 @@ from moldau.core.protocol.schema import Field, schema_of
 Encoder = Callable[[Any], Any]
 
 number_writers = cache(primitives.number_writers)
+
+
+@cache
+def text_cache(compact: bool, lenient: bool) -> primitives.TextCache:
+    """The encoded strings that all encoders of a kind share."""
+    return primitives.TextCache(compact=compact, errors="replace" if lenient else "strict")
 
 
 class CannotEncode(InvariantBroken):
@@ -45,7 +52,7 @@ class EncoderSource:
             "BYTES": primitives.BYTES,
             "BYTES_LIKE": frozenset((bytes, bytearray, memoryview)),
             "uvarint": primitives.uvarint,
-            "string_uvarint": primitives.string_uvarint,
+            "texts": text_cache(self.flexible, lenient),
             "join": b"".join,
             "pack": struct.pack,
             "fallback": fallback,
@@ -121,14 +128,14 @@ class EncoderSource:
             self._write(f"out.append({self._packed()})")
             self.pending = []
 
-    def _length(self, field: Field, length: str) -> None:
+    def _length(self, length: str) -> None:
         """Writes the length of a value (compact: plus one) behind what is pending."""
         if not self.flexible:
-            self._fixed("h" if field.type == "string" else "i", length)
+            self._fixed("i", length)
             self._flush()
             return
         short = self._packed(("B", length))
-        long = f"string_uvarint({length})" if field.type == "string" else f"uvarint({length})"
+        long = f"uvarint({length})"
         if self.pending:
             long = f"{self._packed()} + {long}"
             self.pending = []
@@ -273,6 +280,8 @@ class EncoderSource:
             self._nested(field, source)
         elif field.type == "array":
             self._array(field, source)
+        elif field.type == "string":
+            self._text(field, source)
         else:
             self._octets(field, source)
 
@@ -294,16 +303,25 @@ class EncoderSource:
         self._flush()
         self.depth -= 1
 
+    def _text(self, field: Field, source: str) -> None:
+        if not field.nullable.covers(self.version):
+            self._flush()
+            self._write(f"out.append(texts[{source}])")
+            return
+        value = self._local("s")
+        self._write(f"{value} = {source}")
+        self._unless_null(field, value)
+        self._flush()
+        self._write(f"out.append(texts[{value}])")
+        self.depth -= 1
+
     def _octets(self, field: Field, source: str) -> None:
-        """Strings, bytes and records: a length, and what it counts."""
+        """Bytes and records: a length, and what it counts."""
         value, length = self._local("b"), self._local("n")
         self._write(f"{value} = {source}")
         deeper = self._unless_null(field, value)
-        if field.type == "string":
-            manner = '"utf-8", "replace"' if self.lenient else ""
-            self._write(f"{value} = {value}.encode({manner})")
         self._write(f"{length} = len({value}){' + 1' if self.flexible else ''}")
-        self._length(field, length)
+        self._length(length)
         if field.type == "records" and self.chunks:
             self._write(f"if type({value}) in BYTES_LIKE:")
             self._write(f"    out.append({value})")
@@ -322,7 +340,7 @@ class EncoderSource:
         self._write(f"{value} = {source}")
         deeper = self._unless_null(field, value)
         self._write(f"{length} = len({value}){' + 1' if self.flexible else ''}")
-        self._length(field, length)
+        self._length(length)
         if item.type in FIXED and item.type not in ("bool", "uuid"):
             self._numbers(FIXED[item.type], value)
             self.depth -= deeper

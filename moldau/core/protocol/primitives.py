@@ -41,11 +41,29 @@ def uvarint(value: int) -> bytes:
     return bytes(out)
 
 
-def string_uvarint(value: int) -> bytes:
-    """The length plus one of a string. Raises ValueError above what Kafka allows."""
-    if value > MAX_STRING + 1:
-        raise ValueError(f"a string of {value - 1} bytes is too long")
-    return uvarint(value)
+class TextCache(dict[str, bytes]):
+    """Encoded strings, their lengths before them, by text: names of topics and hosts come again and again."""
+
+    MOST = 4096
+    LONGEST = 64
+
+    def __init__(self, *, compact: bool, errors: str = "strict") -> None:
+        super().__init__()
+        self.compact = compact
+        self.errors = errors
+
+    def __missing__(self, text: str) -> bytes:
+        """Raises ValueError for a string longer than Kafka allows, AttributeError for what is no string."""
+        octets = text.encode("utf-8", self.errors)
+        if len(octets) > MAX_STRING:
+            raise ValueError(f"a string of {len(octets)} bytes is too long")
+        length = uvarint(len(octets) + 1) if self.compact else len(octets).to_bytes(2, "big")
+        encoded = length + octets
+        if len(octets) <= self.LONGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[text] = encoded
+        return encoded
 
 
 def zigzag(value: int) -> bytes:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from moldau.core.base.errors import CorruptData
 from moldau.core.protocol import codec
-from moldau.core.protocol.compile_decoder import LARGE, holds_records, smallest
+from moldau.core.protocol.compile_decoder import LARGE, array_depth, holds_records, smallest
 from moldau.core.protocol.messages.fetch import FetchRequest, FetchResponse
 from moldau.core.protocol.messages.metadata import (
     MetadataRequest,
@@ -22,6 +22,7 @@ from moldau.core.protocol.messages.metadata import (
     MetadataResponse,
     MetadataResponseTopic,
 )
+from moldau.core.protocol.messages.offset_fetch import OffsetFetchRequest
 from moldau.core.protocol.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from moldau.core.protocol.primitives import uvarint
 from moldau.core.protocol.schema import schema_of
@@ -144,7 +145,7 @@ def test_responses_may_have_any_number_of_items() -> None:
 
 
 def test_large_frames_decode_like_small_ones() -> None:
-    for cls in (ProduceRequest, MetadataRequest, FetchRequest, Sample):
+    for cls in (ProduceRequest, MetadataRequest, FetchRequest, OffsetFetchRequest, Sample):
         for version in messages.versions_of(cls):
             frame = codec.encoder(cls, version)(messages.arbitrary(cls, version, Random(9)))
             small = codec.decoder(cls, version)(frame, 0, len(frame))
@@ -216,6 +217,10 @@ def test_tag_sections_that_lie_are_corrupt(tags: bytes, why: str) -> None:
 def test_the_least_size_of_a_struct_counts_what_the_version_has() -> None:
     fields = schema_of(Item).fields
     assert [smallest(fields, 0, False), smallest(fields, 1, False), smallest(fields, 2, True)] == [2, 4, 3]
+
+
+def test_levels_of_arrays_are_counted() -> None:
+    assert [array_depth(cls) for cls in (ProduceRequest, MetadataRequest, OffsetFetchRequest)] == [2, 1, 3]
 
 
 def test_views_are_kept_only_where_records_are() -> None:

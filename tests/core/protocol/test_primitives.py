@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from moldau.core.base.errors import CorruptData
 from moldau.core.protocol import primitives
 from moldau.core.protocol.primitives import (
+    TextCache,
     array_tail,
     length_tail,
     lenient_text,
@@ -17,7 +18,6 @@ from moldau.core.protocol.primitives import (
     read_zigzag,
     read_zigzag64,
     skip_tags,
-    string_uvarint,
     uvarint,
     zigzag,
 )
@@ -75,9 +75,6 @@ def test_a_string_has_at_most_32767_bytes() -> None:
     assert long_text(b"-" + uvarint(32_768) + text.encode(), 1, 0x80) == (text, 4 + 32_767)
     with pytest.raises(CorruptData, match="too long"):
         long_text(uvarint(32_769) + bytes(40_000), 0, 0x81)
-    assert string_uvarint(32_768) == uvarint(32_768)
-    with pytest.raises(ValueError, match="too long"):
-        string_uvarint(32_769)
 
 
 def test_compact_strings_of_any_length_and_null() -> None:
@@ -94,6 +91,32 @@ def test_an_array_has_at_most_a_million_items() -> None:
     assert array_tail(count, 1, count[0]) == (1_000_001, 3)
     with pytest.raises(CorruptData, match="too long"):
         array_tail(uvarint(1_000_002), 1, uvarint(1_000_002)[0])
+
+
+@pytest.mark.parametrize(("compact", "encoded"), [(True, b"\x04n\xc3\xa9"), (False, b"\x00\x03n\xc3\xa9")])
+def test_texts_are_encoded_once(compact: bool, encoded: bytes) -> None:
+    texts = TextCache(compact=compact)
+    assert texts["n\u00e9"] == encoded
+    assert texts["n\u00e9"] is texts["n\u00e9"]
+
+
+def test_the_cache_of_texts_is_bounded_in_number_and_length() -> None:
+    texts = TextCache(compact=True)
+    for number in range(10_000):
+        assert texts[str(number)][1:] == str(number).encode()
+        assert len(texts) <= TextCache.MOST
+    assert texts["x" * 32_767][:3] == uvarint(32_768)
+    assert max(map(len, texts)) <= TextCache.LONGEST
+
+
+def test_a_cache_of_texts_refuses_what_kafka_would() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        TextCache(compact=False)["x" * 32_768]
+    with pytest.raises(UnicodeEncodeError):
+        TextCache(compact=True)["\udcff"]
+    with pytest.raises(AttributeError):
+        TextCache(compact=True)[None]  # type: ignore[index]
+    assert TextCache(compact=True, errors="replace")["\udcff"] == b"\x02?"
 
 
 def test_tags_are_skipped_by_their_size() -> None:
