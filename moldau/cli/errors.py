@@ -21,7 +21,6 @@ class Exit(IntEnum):
     TIMEOUT = 5
     CHECK_FAILED = 6
     INTERRUPTED = 130
-    BROKEN_PIPE = 141
 
 
 class CliError(Exception):

@@ -61,13 +61,13 @@ def produce(connection: Connection, output: str, topic: str, **given: Any) -> No
       moldau produce events < events.txt
       printf 'k1:first\\nk2:second\\n' | moldau produce events -K :
     """
-    from moldau.cli.writing import Writer
+    from moldau.cli.writing import Shape, Writer
 
     if given["key"] is not None and given["key_separator"] is not None:
         raise CliError("give --key or --key-separator, not both", code=Exit.USAGE)
     if sys.stdin.isatty():
         message(f"Each line becomes a record in {topic}. Ctrl-D ends.")
-    writer = Writer(connection, topic, **given)
+    writer = Writer(connection, topic, Shape(**given))
     try:
         for lines in line_batches(sys.stdin.fileno()):
             writer.write(lines)
@@ -154,6 +154,8 @@ def line_batches(descriptor: int) -> Iterator[list[bytes]]:
 def _sink(output: str, form: str | None) -> Any:
     from moldau.cli import sinks
 
+    if output == "name":
+        raise CliError("name is not a form of records", code=Exit.USAGE)
     if output == "table":
         try:
             return sinks.FormatSink(sys.stdout.buffer, form if form is not None else r"%v\n")

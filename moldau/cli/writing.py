@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,38 +21,39 @@ _ANY_PARTITION = -1
 Record = tuple[bytes | None, bytes | None, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How lines become records. `form`: lines, or ndjson as `consume` writes it."""
+
+    key: str | None = None
+    key_separator: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
+    partition: int | None = None
+    compression: str | None = None
+    acks: str = "all"
+    tombstones: bool = False
+    form: str = "lines"
+
+
 class Writer:
     """Records into one topic. `records` and `bytes` (of values) count what was taken in."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        topic: str,
-        *,
-        key: str | None,
-        key_separator: str | None,
-        headers: Sequence[tuple[str, str]],
-        partition: int | None,
-        compression: str | None,
-        acks: str,
-        tombstones: bool,
-        form: str,
-    ) -> None:
+    def __init__(self, connection: Connection, topic: str, shape: Shape) -> None:
         self.records = 0
         self.bytes = 0
         self._failed: KafkaError | None = None
         self._topic = topic
-        self._key = key.encode() if key is not None else None
-        self._separator = key_separator.encode() if key_separator is not None else None
-        self._headers = list(headers) or None
-        self._partition = partition if partition is not None else _ANY_PARTITION
-        self._tombstones = tombstones
-        self._parse: Callable[[bytes], Record] = self._from_json if form == "ndjson" else self._from_line
+        self._key = shape.key.encode() if shape.key is not None else None
+        self._separator = shape.key_separator.encode() if shape.key_separator is not None else None
+        self._headers = list(shape.headers) or None
+        self._partition = shape.partition if shape.partition is not None else _ANY_PARTITION
+        self._tombstones = shape.tombstones
+        self._parse: Callable[[bytes], Record] = self._from_json if shape.form == "ndjson" else self._from_line
         self._producer = connection.producer(
             {
-                "acks": acks,
-                "enable.idempotence": acks == "all",
-                "compression.type": compression or "none",
+                "acks": shape.acks,
+                "enable.idempotence": shape.acks == "all",
+                "compression.type": shape.compression or "none",
                 "linger.ms": 20,
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 500_000,
@@ -59,7 +61,7 @@ class Writer:
                 "on_delivery": self._on_delivery,
             }
         )
-        self._check_topic(connection.timeout_s, partition)
+        self._check_topic(connection.timeout_s, shape.partition)
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Raises CliError for a line that is no record, KafkaException for a record the cluster refused."""
