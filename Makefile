@@ -30,7 +30,7 @@ test: setup check ## check, then real clients, durability, hostile input, the wh
 	@$(PYTEST) -m "interop or peer or slow"
 
 prove: setup ## the long proofs, with dated results in docs/results/
-	@MOLDAU_PROVE=1 $(PYTEST) -p no:randomly tests/durability tests/fuzz --timeout=7200
+	@PROVE=1 $(PYTEST) -p no:randomly tests/durability tests/fuzz --timeout=7200
 
 bench: setup ## Moldau beside Apache Kafka; writes bench/results.json
 	@$(PYTHON) -m bench

@@ -1,4 +1,4 @@
-"""The broker the interop tests share, and topics on it. MOLDAU_TEST_BROKER=apache-kafka runs them on the oracle."""
+"""The broker the interop tests share, and topics on it. TEST_BROKER=apache-kafka runs them on the oracle."""
 
 from __future__ import annotations
 

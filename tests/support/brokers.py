@@ -1,4 +1,4 @@
-"""Which broker the process tests run on: Moldau, or Apache Kafka as the oracle (MOLDAU_TEST_BROKER=apache-kafka)."""
+"""Which broker the process tests run on: Moldau, or Apache Kafka as the oracle (TEST_BROKER=apache-kafka)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS: dict[str, type[BrokerProcess]] = {kind.name: kind for kind in (MoldauBrok
 
 
 def chosen_name() -> str:
-    return os.environ.get("MOLDAU_TEST_BROKER", MoldauBroker.name)
+    return os.environ.get("TEST_BROKER", MoldauBroker.name)
 
 
 def chosen(directory: Path, configs: dict[str, str] | None = None) -> BrokerProcess:

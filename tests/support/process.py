@@ -22,6 +22,11 @@ from tests.support.ports import free_port
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what a broker would take for its own settings."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MOLDAU_", "KAFKA_"))}
+
+
 class StartFailed(Exception):
     """The broker ended, or did not come up in time; the text holds the end of its log."""
 
@@ -173,8 +178,7 @@ class BrokerProcess(ABC):
         self.data_dir.mkdir(parents=True, exist_ok=True)
 
     def environment(self) -> dict[str, str]:
-        """Ours, without what the broker would take for its own settings."""
-        return {key: value for key, value in os.environ.items() if not key.startswith(("MOLDAU_", "KAFKA_"))}
+        return clean_environment()
 
     def _status_field(self, field: str) -> str:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
