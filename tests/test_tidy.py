@@ -208,3 +208,6 @@ def test_every_part_of_the_package_has_its_place_in_the_layer_contract() -> None
         if (folder / "__init__.py").exists() and folder.name != "core"
     }
     assert packages - named == set()
+    above = {f"moldau.{name}" for name in ("client", "console", "connect", "streams", "eventstore", "registry")}
+    wire_only = next(contract for contract in contracts if contract["id"] == "wire-only")
+    assert (packages & above) - set(wire_only["source_modules"]) == set()
