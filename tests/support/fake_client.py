@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -103,11 +104,12 @@ class FakeConsumer:
         return answers
 
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
-        self._at = {at.partition: at.offset for at in partitions}
+        self._at = {at.partition: max(at.offset, self._topic.bounds(at.partition)[0]) for at in partitions}
 
     def subscribe(self, topics: Sequence[str], on_assign: Callable[[Any, Any], None]) -> None:
+        # A member that is alone: it gets every partition, from its beginning unless `on_assign` says otherwise.
         partitions = [TopicPartition(self._topic.name, partition) for partition in self._topic.partitions]
-        self._at = {partition: self._topic.bounds(partition)[0] for partition in self._topic.partitions}
+        self.assign([TopicPartition(at.topic, at.partition, 0) for at in partitions])
         on_assign(self, partitions)
 
     def poll(self, timeout: float) -> FakeMessage | None:
@@ -139,13 +141,14 @@ class FakeConsumer:
 
 
 class FakeProducer:
-    """Keeps what was produced; its queue takes `room` records between two polls."""
+    """Keeps what was produced and puts it into the topic; its queue takes `room` records between two polls."""
 
-    def __init__(self, settings: dict[str, Any], partitions: dict[int, None] | None, room: int) -> None:
+    def __init__(self, settings: dict[str, Any], topic: FakeTopic, writable: bool, room: int) -> None:
         self.settings = settings
+        self._topic = topic
         self.produced: list[tuple[str, bytes | None, bytes | None, int, Any]] = []
         self.refuse: KafkaError | None = None
-        self._partitions = partitions
+        self._partitions = dict.fromkeys(topic.partitions) if writable else None
         self._room = room
         self._queued = 0
 
@@ -162,6 +165,8 @@ class FakeProducer:
             raise BufferError
         self._queued += 1
         self.produced.append((topic, key, value, partition, headers))
+        chosen = partition if partition >= 0 else zlib.crc32(key or b"") % len(self._topic.partitions)
+        self._topic.add(chosen, value, key=key, headers=headers)
 
     def poll(self, timeout: float) -> int:
         self._queued = 0
@@ -189,8 +194,7 @@ class FakeConnection(Connection):
         return self.consumers[-1]
 
     def producer(self, extra: Any) -> Any:
-        partitions = dict.fromkeys(self.topic.partitions) if self.writable else None
-        self.producers.append(FakeProducer(dict(extra), partitions, self.room))
+        self.producers.append(FakeProducer(dict(extra), self.topic, self.writable, self.room))
         return self.producers[-1]
 
 
