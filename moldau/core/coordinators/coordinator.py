@@ -102,9 +102,9 @@ class GroupCoordinator:
     def join(self, ask: Join) -> Answer[JoinAnswer]:
         """Enter a group; the answer comes with its next generation."""
         if not ask.group_id:
-            return ErrorCode.INVALID_GROUP_ID
+            return JoinAnswer(error=ErrorCode.INVALID_GROUP_ID, member_id=ask.member_id)
         if not self.config.session_timeout_min_ms <= ask.session_timeout_ms <= self.config.session_timeout_max_ms:
-            return ErrorCode.INVALID_SESSION_TIMEOUT
+            return JoinAnswer(error=ErrorCode.INVALID_SESSION_TIMEOUT, member_id=ask.member_id)
         if ask.member_id == NO_MEMBER and ask.protocol_type and ask.protocols:
             # The first one to come makes the group: a record of its own, so that the join is decided against it.
             self._runtime.run(self.partition_for(ask.group_id), lambda shard, now: shard.create(ask.group_id, now))

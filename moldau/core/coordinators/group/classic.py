@@ -134,7 +134,7 @@ class ClassicGroup:
                 self._add(ask.member_id, ask, waiter, now, out)
             else:
                 # Ids are handed out to dynamic members only: this client mixes up two roles.
-                out.reply(waiter, JoinAnswer(error=ErrorCode.UNKNOWN_SERVER_ERROR, member_id=ask.member_id))
+                out.reply(waiter, ErrorCode.UNKNOWN_SERVER_ERROR)
             return
         error = self.members.check(ask.member_id, ask.instance_id)
         if error is not _NONE:

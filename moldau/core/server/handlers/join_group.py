@@ -39,7 +39,7 @@ def join_group(ctx: Context, request: JoinGroupRequest, version: int) -> JoinGro
         return _response(answer, version)
 
     def refused(error: ErrorCode) -> JoinGroupResponse:
-        return _response(JoinAnswer(error=error, member_id=request.member_id), version)
+        return _response(JoinAnswer(error=error), version)
 
     return answered(ctx.groups.join(ask), accepted, refused)
 
