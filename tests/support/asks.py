@@ -22,6 +22,7 @@ from moldau.core.protocol.messages.list_offsets import (
     ListOffsetsResponse,
     ListOffsetsTopic,
 )
+from moldau.core.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from moldau.core.protocol.messages.produce import (
     PartitionProduceData,
     PartitionProduceResponse,
@@ -59,13 +60,22 @@ def new_topic(wire: Wire, partitions: int = 1, name: str = "", **configs: str) -
     assert made.error_code == 0, made
     asked = [ListOffsetsPartition(index, -1, -1) for index in range(partitions)]
     for _ in range(100):
-        offsets = wire.call(
-            ListOffsetsRequest(-1, 0, [ListOffsetsTopic(name, asked)]), ListOffsetsResponse, 7
-        )
+        offsets = wire.call(ListOffsetsRequest(-1, 0, [ListOffsetsTopic(name, asked)]), ListOffsetsResponse, 7)
         if all(part.error_code == 0 for part in offsets.topics[0].partitions):
             break
         time.sleep(0.05)  # only ever on the oracle
     return Topic(name, made.topic_id)
+
+
+def wait_for_topic(wire: Wire, name: str) -> Topic:
+    """A topic that is made when a client asks for it."""
+    for _ in range(100):
+        asked = MetadataRequest([MetadataRequestTopic(name=name)])
+        (found,) = wire.call(asked, MetadataResponse, 12).topics
+        if found.error_code == 0:
+            return Topic(name, found.topic_id)
+        time.sleep(0.05)  # only ever on the oracle
+    raise TimeoutError(name)
 
 
 def produce_request(place: Topic | Place, records: Any, *, acks: int = -1, timeout_ms: int = 30_000) -> ProduceRequest:

@@ -289,10 +289,10 @@ class LogDirectory:
         """Forget silent producers, sync what flush.ms says is due. To be called every few seconds."""
         if self.offline:
             return
-        expired = self._clock.wall_ms() - self._config.producer_id_expiration_ms
+        silence_ms = self._config.producer_id_expiration_ms
         now = self._clock.monotonic_ms()
         for log in self.logs.values():
-            log.producers.expire(expired)
+            log.producers.forget_silent(now, silence_ms)
             if log.flush_ms_due(now):
                 self.writer.background_rounds.request(log)
         self.writer.background_rounds.start()

@@ -50,10 +50,12 @@ class Duplicate(NamedTuple):
 class ProducerStates:
     """States by producer id. `undo` holds what each batch since the last `settled` replaced, oldest first."""
 
-    __slots__ = ("_states", "undo")
+    __slots__ = ("_looked_ms", "_newest", "_states", "undo")
 
     def __init__(self) -> None:
         self._states: dict[int, State] = {}
+        self._newest: dict[int, int] = {}  # at the last look for silent ones: offset of each producer's newest batch
+        self._looked_ms: int | None = None
         self.undo: list[Undo] = []
 
     def __len__(self) -> int:
@@ -114,6 +116,22 @@ class ProducerStates:
         gone = [producer_id for producer_id, (_, batches) in self._states.items() if batches[-1][3] < before_ms]
         for producer_id in gone:
             del self._states[producer_id]
+        return len(gone)
+
+    def forget_silent(self, now_ms: int, after_ms: int) -> int:
+        """Forget producers that appended nothing for `after_ms`, or up to twice that; returns how many went.
+
+        Timestamps say nothing here: who writes old events would be forgotten, and its retries doubled. To be
+        called now and then; it looks once in `after_ms`.
+        """
+        if self._looked_ms is not None and now_ms - self._looked_ms < after_ms:
+            return 0
+        states, before = self._states, self._newest
+        gone = [producer_id for producer_id, state in states.items() if before.get(producer_id) == state[1][-1][2]]
+        for producer_id in gone:
+            del states[producer_id]
+        self._newest = {producer_id: state[1][-1][2] for producer_id, state in states.items()}
+        self._looked_ms = now_ms
         return len(gone)
 
     def clear(self) -> None:

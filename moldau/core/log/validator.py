@@ -29,7 +29,7 @@ _MINIMUM_LENGTH = 14
 
 def examine(batch: Buffer, max_bytes: int, segment_bytes: int, *, internal: bool) -> Refusal | int:
     """The size of the one batch in `batch` (fewer than 12 bytes behind it are ignored), or why it is refused."""
-    found = _one_batch(batch)
+    found = one_batch(batch)
     if isinstance(found, Refusal):
         return found
     size = found
@@ -60,7 +60,8 @@ def examine(batch: Buffer, max_bytes: int, segment_bytes: int, *, internal: bool
     return size
 
 
-def _one_batch(batch: Buffer) -> Refusal | int:
+def one_batch(batch: Buffer) -> Refusal | int:
+    """The size of the one whole batch of the right format in `batch`; a refusal when there is none, or another."""
     size = _batch_size(batch, 0)
     if isinstance(size, Refusal):
         return size

@@ -82,6 +82,15 @@ class Context:
     def groups(self) -> GroupCoordinator:
         return self.services.groups
 
+    def leader_of(self, topic: str, topic_id: bytes, index: int) -> tuple[int, int]:
+        """Who leads a partition, and its epoch, by the committed metadata; by the topic's name or else its id."""
+        image = self.services.controller.image
+        found = image.topics_by_name.get(topic) or image.topics_by_id.get(topic_id)
+        if found is None or not 0 <= index < len(found.partitions):
+            return -1, -1
+        state = found.partitions[index]
+        return state.leader, state.leader_epoch
+
     def advertised_host(self) -> tuple[str, int]:
         """Where this client is told to find this broker: the configured address, or the one it came by."""
         endpoint = self.services.advertised.get(self.listener_name)

@@ -1,4 +1,4 @@
-"""The broker that the handlers' wire tests share. MOLDAU_TEST_BROKER=apache-kafka runs them on the oracle."""
+"""The broker that the handlers' wire tests share. TEST_BROKER=apache-kafka runs them on the oracle."""
 
 from __future__ import annotations
 
