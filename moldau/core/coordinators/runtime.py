@@ -24,7 +24,7 @@ from moldau.core.base.pending import Pending
 from moldau.core.coordinators.batches import build
 from moldau.core.coordinators.shard import Decision, Moment, Shard, ShardLog
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("moldau.groups")
 
 S = TypeVar("S", bound=Shard)
 

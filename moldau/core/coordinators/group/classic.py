@@ -13,7 +13,7 @@ What never lives here: offsets, bytes of records, protocol versions, clocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import Enum
+from enum import IntEnum
 
 from moldau.core.base.errors import ErrorCode
 from moldau.core.coordinators.group import records, stored_form
@@ -42,13 +42,13 @@ _STABLE = GroupState.STABLE
 _NONE = ErrorCode.NONE
 
 
-class TimerKind(Enum):
+class TimerKind(IntEnum):
     """What may come due in a group, or, for offsets, in its shard."""
 
-    SESSION = "session"
-    JOIN = "join"
-    SYNC = "sync"
-    OFFSETS = "offsets"
+    SESSION = 0
+    JOIN = 1
+    SYNC = 2
+    OFFSETS = 3
 
 
 # Kind, group id, member id (empty where the timer is the group's).

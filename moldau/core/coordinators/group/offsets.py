@@ -16,7 +16,7 @@ from moldau.core.base.errors import CorruptData
 from moldau.core.coordinators.group.records import OFFSET_TYPE, Offset, OffsetKey, offset_key, parse_offset
 from moldau.core.coordinators.shard import StoredRecord
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("moldau.groups")
 
 TopicPartitionKey = tuple[str, int]
 

@@ -39,7 +39,7 @@ from moldau.core.coordinators.group.views import described, listed
 from moldau.core.coordinators.shard import Decision, Moment, StoredRecord
 from moldau.core.coordinators.timers import Timers
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("moldau.groups")
 
 Waiter = Pending[Any]
 
