@@ -57,7 +57,7 @@ class BrokerChild:
             # A broker of the last run may still be closing its files, and a port may be taken between look and bind.
             passing = "lock" in said.lower() or "in use" in said.lower()
             if not passing or time.monotonic() > deadline:
-                raise CliError(f"the broker did not start:\n{said}", hint=f"its whole log is {log_path}")
+                raise CliError(f"the broker did not start:\n{said}", hint=_hint(said, log_path))
             time.sleep(0.2)
 
     def check(self) -> None:
@@ -127,6 +127,12 @@ def _end_with_parent() -> Callable[[], None] | None:
             os._exit(1)  # it died in between
 
     return ask
+
+
+def _hint(said: str, log_path: Path) -> str:
+    if "in use by another process" in said:
+        return "if that is a broker of yours, use it: moldau quickstart -b HOST:PORT; else give another --data-dir"
+    return f"its whole log is {log_path}"
 
 
 def _turn_over(log_path: Path) -> None:

@@ -62,8 +62,9 @@ def test_a_folder_that_stays_locked_is_an_error(  # type: ignore[no-untyped-def]
 ) -> None:
     monkeypatch.setattr(child, "_LOCKED_S", 0.0)
     play("import sys; sys.exit('error: the directory is in use by another process')")
-    with pytest.raises(CliError, match="in use"):
+    with pytest.raises(CliError, match="in use") as error:
         BrokerChild.start(tmp_path)
+    assert "moldau quickstart -b" in (error.value.hint or "")
 
 
 def test_a_long_log_is_turned_over(play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
