@@ -31,7 +31,7 @@ class InlineWorker:
     def submit(self, work: Work, done: Done) -> None:
         try:
             result = work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handed on to `done`, as a thread would
             done(None, error)
         else:
             done(result, None)
@@ -69,7 +69,7 @@ class ThreadWorker:
             result, failure = None, None
             try:
                 result = work()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - handed on to `done`; the thread must live
                 failure = error
             try:
                 self._loop.call_soon_threadsafe(done, result, failure)
