@@ -152,9 +152,12 @@ def test_a_header_that_cannot_be_is_corrupt(changed: dict[str, int]) -> None:
         RecordBatch(sealed(build_batch([Record(0, 1, None, b"a")]), **changed))
 
 
-@pytest.mark.parametrize("count", [0, 2, -1, 1 << 30])
-def test_a_count_that_lies_is_corrupt(count: int) -> None:
-    with pytest.raises(CorruptData):
+@pytest.mark.parametrize(
+    ("count", "why"),
+    [(0, "more than its records"), (2, "cannot hold 2"), (-1, "cannot hold -1"), (1 << 30, "cannot hold")],
+)
+def test_a_count_that_lies_is_corrupt(count: int, why: str) -> None:
+    with pytest.raises(CorruptData, match=why):
         list(RecordBatch(sealed(build_batch([Record(0, 1, None, b"a")]), count=count)).records())
 
 

@@ -159,6 +159,17 @@ def test_a_count_is_checked_against_the_least_its_items_take() -> None:
         codec.decoder(MetadataRequest, 4)(frame, 0, len(frame))
 
 
+@pytest.mark.parametrize(("cls", "version"), [(ProduceRequest, 9), (FetchResponse, 12), (MetadataResponse, 9)])
+def test_a_count_of_one_byte_does_not_reach_into_what_lies_behind_the_frame(cls: type[Any], version: int) -> None:
+    """Behind the frame of one connection lie the bytes of others: they are not to be read, not even to be refused."""
+    whole = codec.encoder(cls, version)(messages.arbitrary(cls, version, Random(1)))
+    place = {ProduceRequest: 0, FetchResponse: 10, MetadataResponse: 4}[cls]
+    frame = whole[:place] + (b"\x00" + bytes(6) if cls is ProduceRequest else b"") + b"\x65" + bytes(20)
+    buffer = memoryview(bytearray(frame + b"\x02a\x01\x00" * 1000))
+    with pytest.raises(CorruptData, match="has more items than bytes"):
+        codec.decoder(cls, version)(buffer, 0, len(frame))
+
+
 @pytest.mark.parametrize(("version", "null"), [(0, b"\xff\xff\xff\xff"), (0, b"\xff\xff\xff\xfe")])
 def test_null_for_an_array_that_has_none_is_corrupt(version: int, null: bytes) -> None:
     with pytest.raises(CorruptData, match="topics is null"):

@@ -98,6 +98,13 @@ def test_raw_snappy_is_read_too_and_joined_streams() -> None:
     assert decompress(2, packed + compress("snappy", b"two")) == b"one two"
 
 
+def test_a_snappy_block_that_claims_more_than_there_is_is_corrupt() -> None:
+    packed = bytearray(compress("snappy", TEXT[:1000]))
+    packed[16:20] = (len(packed) - 19).to_bytes(4, "big")
+    with pytest.raises(CorruptData, match="block is longer"):
+        decompress(2, packed)
+
+
 def test_gzip_members_are_joined() -> None:
     assert decompress(1, gzip.compress(b"one ") + gzip.compress(b"two")) == b"one two"
 
