@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.figures import Rounds, table, write_results
 from bench.rows import Row, Scale, all_rows
-from bench.sides import Side
+from bench.sides import ClientFailed, Side
 from tests.support import peer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scale = replace(scale, **{key: getattr(options, key) for key in ("rounds", "seconds") if getattr(options, key)})
     directory = Path(tempfile.mkdtemp(prefix="moldau-bench-", dir=options.directory))
     try:
-        measured = run(rows, names, scale, directory)
+        measured, failed = run(rows, names, scale, directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     print(table(measured))
@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missed = [row.figure.name for row in measured if row.met is False]
     if missed:
         print(f"MISSED: {'; '.join(missed)}")
-    return 1 if missed else 0
+    if failed:
+        print(f"NOT MEASURED: {'; '.join(failed)}")
+    return 1 if missed or failed else 0
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -63,9 +65,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(rows: Sequence[Row], names: Sequence[str], scale: Scale, directory: Path) -> list[Rounds]:
-    """All rows, one after the other; the brokers of most rows stay up from row to row."""
+def run(rows: Sequence[Row], names: Sequence[str], scale: Scale, directory: Path) -> tuple[list[Rounds], list[str]]:
+    """All rows, one after the other; the brokers of most rows stay up. The figures, and the rows that had none."""
     measured: list[Rounds] = []
+    failed: list[str] = []
     shared: list[Side] = []
     try:
         for row in rows:
@@ -74,11 +77,15 @@ def run(rows: Sequence[Row], names: Sequence[str], scale: Scale, directory: Path
             else:
                 shared = shared or started(names, directory / "shared")
                 sides = shared
-            measured += run_row(row, sides, scale)
+            try:
+                measured += run_row(row, sides, scale)
+            except ClientFailed as error:
+                say(f"{row.name}: {error}")
+                failed.append(row.name)
     finally:
         for side in shared:
             side.close()
-    return measured
+    return measured, failed
 
 
 def started(names: Sequence[str], directory: Path) -> list[Side]:

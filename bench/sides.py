@@ -68,12 +68,16 @@ class Side:
             self.broker.stop()
 
 
+class ClientFailed(Exception):
+    """A compiled client ended with an error, or with records that never came."""
+
+
 def run_program(name: str, *verbs: str, **options: object) -> dict[str, float]:
-    """Run a compiled client to its end; the JSON it printed. Raises RuntimeError when it failed."""
+    """Run a compiled client to its end; the JSON it printed. Raises ClientFailed."""
     arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
     done = subprocess.run([str(program(name)), *verbs, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"{name} {' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        raise ClientFailed(f"{name} {' '.join(arguments)} ended with {done.returncode}: {done.stdout}{done.stderr}")
     answer: dict[str, float] = json.loads(done.stdout)
     return answer
 
