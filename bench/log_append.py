@@ -16,7 +16,7 @@ from moldau.core.base.files import OsFiles
 from moldau.core.log.config import PAGE_CACHE, DirectoryConfig, LogConfig
 from moldau.core.log.directory import LogDirectory, Workers
 from moldau.core.log.headers import BatchScan
-from tests.support.log_batches import make_batch
+from tests.support.log_batches import Sender, make_batch
 
 ROUNDS = 7
 APPENDS = 5_000
@@ -45,9 +45,7 @@ def _append(root: str) -> None:
     calls: list[Callable[[], None]] = []
     worker = _NoWorker()
     workers = Workers(worker, worker, worker, worker)
-    directory = LogDirectory(
-        root, OsFiles(), SystemClock(), DirectoryConfig(), workers=workers, call_soon=calls.append
-    )
+    directory = LogDirectory(root, OsFiles(), SystemClock(), DirectoryConfig(), workers=workers, call_soon=calls.append)
     directory.open()
     now = time.time_ns() // 1_000_000
     for kind, idempotent in (("plain", False), ("idempotent", True)):
@@ -78,7 +76,7 @@ def _append(root: str) -> None:
 
 def _batch(now: int, n: int, idempotent: bool) -> bytes:
     if idempotent:
-        return make_batch([b"x" * 100], timestamp=now, producer_id=7, producer_epoch=0, sequence=n)
+        return make_batch([b"x" * 100], timestamp=now, sender=Sender(7, 0, n))
     return make_batch([b"x" * 100], timestamp=now)
 
 

@@ -13,6 +13,7 @@ behind that point after a crash is cut off and made again from the log.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ Entry = tuple[int, int]
 _READ_WHOLE = 4096
 
 
-class SparseIndex:
+class SparseIndex(ABC):
     """Pairs of rising numbers; the first one is searched for."""
 
     layout: ClassVar[struct.Struct]
@@ -131,11 +132,13 @@ class SparseIndex:
     # Which of the two numbers is an offset (kept absolute in memory, relative in the file).
     _offset_field: ClassVar[int]
 
+    @abstractmethod
     def _relative(self, entry: Entry) -> Entry:
-        raise NotImplementedError
+        """An entry as the file has it."""
 
+    @abstractmethod
     def _absolute(self, entry: Entry) -> Entry:
-        raise NotImplementedError
+        """An entry of the file with its offset in full."""
 
     def _append(self, entry: Entry) -> None:
         self._tail.append(entry)

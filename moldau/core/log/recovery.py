@@ -108,7 +108,9 @@ class Loader:
         try:
             self._log.topic_id = decode_partition_metadata(self._files.read_file(path))
         except CorruptData as error:
+            # The crash took its content: it is written again with the next append.
             logger.warning("%s is not used: %s", path, error)
+            self._files.unlink(path)
 
     def _drop_below_start(self, segments: list[Segment]) -> list[Segment]:
         """Remove segments that lie wholly below the log's start: their removal was under way."""

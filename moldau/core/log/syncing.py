@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from moldau.core.base.clock import Clock
 from moldau.core.base.files import Files
 from moldau.core.base.workers import Worker
-from moldau.core.log.checkpoints import encode_epochs, replace_unsynced
+from moldau.core.log.checkpoints import encode_epochs, encode_partition_metadata, replace_unsynced
 from moldau.core.log.config import DirectoryConfig
-from moldau.core.log.names import EPOCHS_FILE
+from moldau.core.log.names import EPOCHS_FILE, PARTITION_FILE
 from moldau.core.log.segment import OpenFile
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class SyncRounds:
                     directories[log.directory] = None
                     if segment is log.segments[0]:
                         directories[self._root] = None
+                        contents.append((f"{log.directory}/{PARTITION_FILE}", encode_partition_metadata(log.topic_id)))
             log.unsynced.clear()
             if not log.leader_epochs.saved and log.written_offset > log.segments[0].base_offset:
                 contents.append((f"{log.directory}/{EPOCHS_FILE}", encode_epochs(log.leader_epochs.entries)))
