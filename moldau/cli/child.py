@@ -102,6 +102,8 @@ def _spawn(data_dir: Path, port: int, log_path: Path) -> subprocess.Popen[bytes]
     command = [
         *(sys.executable, "-m", "moldau", "serve", "--dev"),
         *("--data-dir", str(data_dir), "--listener", f"{HOST}:{port}"),
+        # The broker's own log is followed too: on an idle machine this is what moves.
+        *("-X", "moldau.log.status.interval.ms=5000"),
     ]
     with log_path.open("ab") as log:
         return subprocess.Popen(

@@ -38,6 +38,7 @@ from moldau.core.server.connections import Connections
 from moldau.core.server.context import Services
 from moldau.core.server.producer_ids import ProducerIds
 from moldau.core.server.registry import Table
+from moldau.core.server.status_log import Status, StatusLog
 from moldau.core.server.ticker import Ticker
 
 log = logging.getLogger("moldau.server")
@@ -106,7 +107,8 @@ class Broker:
         if isinstance(outcome, Refusal):
             raise StorageError(f"{path}: the metadata cannot be written: {outcome.message or outcome.code.name}")
         await self._listen()
-        self._ticker = Ticker(self._loop, self._clock, [self._tick])
+        status_log = StatusLog(config.status_log_interval_ms, self._status)
+        self._ticker = Ticker(self._loop, self._clock, [self._tick, status_log.tick])
         self._ticker.start()
 
     # -- building
@@ -209,6 +211,10 @@ class Broker:
         if now_ms >= self._housekeeping_due_ms:
             self._housekeeping_due_ms = now_ms + HOUSEKEEPING_MS
             self._directory.housekeeping()
+
+    def _status(self) -> Status:
+        logs = self._directory.logs.values()
+        return Status(self._connections.count, len(logs), sum(each.end_offset for each in logs))
 
     # -- stopping
 

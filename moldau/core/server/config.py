@@ -104,6 +104,12 @@ class BrokerConfig:
     shutdown_timeout_ms: int = option(
         "moldau.shutdown.timeout.ms", 10_000, at_least=0, doc="How long SIGTERM waits for requests and flushes."
     )
+    status_log_interval_ms: int = option(
+        "moldau.log.status.interval.ms",
+        60_000,
+        at_least=0,
+        doc="How often the log says that the broker is alive and what it did; 0 never.",
+    )
     loop: str = option(
         "moldau.event.loop", "auto", choices=("auto", "uvloop", "asyncio"), doc="The event loop; auto prefers uvloop."
     )
