@@ -19,7 +19,7 @@ from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
 from moldau.core.net.receive import SIZE, Unfinished, impossible_size
 from moldau.core.protocol.codec import CannotEncode
-from moldau.core.protocol.framing import HEAD, parse_request_header, response_chunks, response_frame
+from moldau.core.protocol.framing import HEAD, HeaderReader, parse_request_header, response_chunks, response_frame
 from moldau.core.protocol.messages.api_versions import ApiVersion
 from moldau.core.protocol.registry import API_VERSIONS_KEY
 from moldau.core.server.context import Context
@@ -56,8 +56,7 @@ class Session(asyncio.BufferedProtocol):
         "_closed",
         "_connections",
         "_ctx",
-        "_header_tail",
-        "_header_tail_flexible",
+        "_headers",
         "_held_bytes",
         "_on_complete",
         "_outbox",
@@ -84,8 +83,7 @@ class Session(asyncio.BufferedProtocol):
         # Pending that is not done: nothing is held unless something waits.
         self._queue: deque[tuple[Any, int, Any]] = deque()
         self._held_bytes = 0
-        self._header_tail = b""
-        self._header_tail_flexible = False
+        self._headers = HeaderReader()
         self._paused = False
         self._admitted = False
         self._closed = False  # or about to be
@@ -216,8 +214,7 @@ class Session(asyncio.BufferedProtocol):
 
     def _decide(self, view: memoryview, start: int, end: int) -> None:
         """Decode one request, have it handled, and send or queue its answer."""
-        at = start + HEAD_BYTES
-        if at > end:
+        if start + HEAD_BYTES > end:
             raise CorruptData("a request shorter than its header")
         key, version, correlation = _unpack_head(view, start)
         endpoint = self._table.ready.get(key << 16 | version)
@@ -227,13 +224,9 @@ class Session(asyncio.BufferedProtocol):
                 self._refuse_version(key, version, correlation, (view, start, end))
                 return
         ctx = self._ctx
-        tail = self._header_tail
-        if tail and endpoint.request_flexible == self._header_tail_flexible and view[at : at + len(tail)] == tail:
-            body = at + len(tail)
-        else:
-            ctx.client_id, body = parse_request_header(view, start, end, endpoint.request_flexible)
-            self._header_tail = bytes(view[at:body])
-            self._header_tail_flexible = endpoint.request_flexible
+        headers = self._headers
+        body = headers.body_start(view, start, end, endpoint.request_flexible)
+        ctx.client_id = headers.client_id
         request = endpoint.decode(view, body, end)[0]
         try:
             answer = endpoint.handle(ctx, request, version)
