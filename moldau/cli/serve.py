@@ -43,7 +43,8 @@ DEVELOPMENT = {"group.initial.rebalance.delay.ms": "0"}
     help="A setting, by Kafka's name.",
 )
 @click.option("--dev", is_flag=True, help="Settings for a development machine: groups start without a delay.")
-def serve(**given: Any) -> int:
+@click.option("--list-settings", is_flag=True, help="Show every setting, its default and what it does; run nothing.")
+def serve(*, list_settings: bool, **given: Any) -> int:
     """Run a broker until SIGTERM or Ctrl-C. A line with the word `ready` on standard error says that it serves.
 
     Settings are Kafka's, from (a former one wins) -X and the other flags, variables MOLDAU_... and KAFKA_... as in
@@ -55,6 +56,9 @@ def serve(**given: Any) -> int:
       moldau serve --data-dir /var/lib/moldau --listener 0.0.0.0:9092 -X advertised.listeners=PLAINTEXT://host:9092
       KAFKA_NUM_PARTITIONS=4 moldau serve -c server.properties
     """
+    if list_settings:
+        _show_settings()
+        return Exit.OK
     settings = gather(**given)
     for warning in settings.warnings:
         message(f"warning: {warning}")
@@ -83,6 +87,17 @@ def gather(
     settings = load(options(), flags=flags, environment=os.environ, files=files, mode=DEVELOPMENT if dev else {})
     settings.values.setdefault("log.dirs", default_data_dir())
     return settings
+
+
+def _show_settings() -> None:
+    from moldau.core.server.configs import options
+
+    known = options()
+    for key, option in sorted(known.items()):
+        spelled_in_ms = key.endswith((".hours", ".minutes")) and f"{key.rpartition('.')[0]}.ms" in known
+        if not spelled_in_ms:
+            click.echo(f"{key}={option.text(option.default)}")
+            click.echo(f"    {option.doc}" + ("" if option.acted_on else " (Accepted, not acted on yet.)"))
 
 
 def _endpoint(text: str) -> str:

@@ -70,6 +70,16 @@ def test_what_is_passed_over_is_said(started: list[Mapping[str, str]], capsys: p
     assert capsys.readouterr().err.startswith("warning: -X background.threads: background.threads is a setting of")
 
 
+def test_the_settings_document_themselves(started: list[Mapping[str, str]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--list-settings"]) == Exit.OK
+    shown = capsys.readouterr().out
+    assert "listeners=PLAINTEXT://127.0.0.1:9092\n    Addresses to listen on" in shown
+    assert "moldau.durability=synced\n" in shown
+    assert "log.retention.ms=" in shown
+    assert "log.retention.hours" not in shown
+    assert started == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
