@@ -1,6 +1,6 @@
 """Small questions to a broker on the level of the wire: make a topic, append one batch, read one partition.
 
-They work on Moldau and on Apache Kafka alike; the oracle's delays (a topic just made is not led yet) are waited out here.
+They work on Moldau and on Apache Kafka alike; the delays of the oracle (a topic just made is not led yet) are waited out.
 """
 
 from __future__ import annotations

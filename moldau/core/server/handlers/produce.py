@@ -116,7 +116,7 @@ def _last_of_each(parts: list[PartitionProduceData]) -> list[PartitionProduceDat
 
 
 def _refused_early(records: Any, answer: PartitionProduceResponse, acks: int, version: int) -> bool:
-    """What Kafka refuses before it looks for the partition: records that are no batch, zstd before it was known, acks."""
+    """What Kafka refuses before it looks for the partition: no batch at all, zstd too early, acks."""
     found = one_batch(records) if records is not None else Refusal(ErrorCode.INVALID_RECORD)
     if isinstance(found, Refusal):
         if found.code != ErrorCode.INVALID_RECORD:
