@@ -340,7 +340,7 @@ class PartitionLog(StoredLog):
         undo = self.producers.undo
         fresh = undo[-1:] if undo and self._admitted_at(undo[-1][0], offset) else []
         self.snapshots.append((offset, self.producers.encode_snapshot(fresh)))
-        if self._active.file is not None:
+        if self._active.file is not None and self._active not in self._opened:
             self._keep_open(self._active)
         self.segments.append(Segment(self.files, self.directory, offset))
         self.rolled = True
@@ -393,6 +393,8 @@ class PartitionLog(StoredLog):
             segment = part.segment
             segment.size = part.position + part.size
             self.unsynced[segment] = self.unindexed[segment] = None
+            if segment is not self._active and segment not in self._opened:
+                self._keep_open(segment)
         self.written_offset = run.end_offset
         self.written_at = (segment, segment.size)
 

@@ -127,9 +127,10 @@ def _write_rest(files: Files, handle: int, pieces: Sequence[Buffer], written: in
 
 def _cut_back(files: Files, run: Run) -> None:
     for part in reversed(run.parts):
-        file = part.segment.file
-        if file is not None:
-            files.truncate(file.handle, part.position)
+        path = part.segment.path()
+        if not files.exists(path):
+            continue
+        files.truncate(part.segment.opened().handle, part.position)
         # Segments that the run itself began go with it; the log forgets them too.
-        if part is not run.parts[0] and files.exists(part.segment.path()):
-            files.unlink(part.segment.path())
+        if part is not run.parts[0]:
+            files.unlink(path)

@@ -108,6 +108,14 @@ class Segment:
             file = self.file = OpenFile(self._files, self._files.open_append(self.path()))
         return file
 
+    def borrowed(self) -> OpenFile:
+        """The log file with a reference for the caller to release; a closed segment stays closed. Raises OSError."""
+        file = self.file
+        if file is None:
+            return OpenFile(self._files, self._files.open_append(self.path()))
+        file.retain()
+        return file
+
     def close(self) -> None:
         """Give the handle back; slices that are out keep it open."""
         file, self.file = self.file, None

@@ -128,9 +128,7 @@ class SyncRounds:
         contents: list[tuple[str, bytes]] = []
         for log in logs:
             for segment in log.unsynced:
-                file = segment.opened()
-                file.retain()
-                self._held.append(file)
+                self._held.append(segment.borrowed())
                 if not segment.durable:
                     segment.durable = True
                     directories[log.directory] = None

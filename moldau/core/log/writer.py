@@ -24,7 +24,7 @@ from moldau.core.log.run import CutFailed, Run, write_run
 
 if TYPE_CHECKING:
     from moldau.core.log.partition_log import PartitionLog
-    from moldau.core.log.segment import Segment
+    from moldau.core.log.segment import OpenFile, Segment
     from moldau.core.log.syncing import SyncRounds
 
 logger = logging.getLogger(__name__)
@@ -149,14 +149,24 @@ class LogWriter:
 
     def _submit(self, runs: list[Run]) -> None:
         self._in_flight_bytes += sum(run.size for run in runs)
+        files: list[OpenFile] = []
         for run in runs:
             run.log.in_flight = run
             self._in_flight[run.log] = None
-        self._worker.submit(partial(_write_all, self._files, runs), partial(self._worker_done, runs))
+            files += [part.segment.file for part in run.parts if part.segment.file is not None]
+        for file in files:
+            file.retain()  # whatever is closed meanwhile, the worker must not write to a number that means another file
+        self._worker.submit(partial(_write_all, self._files, runs), partial(self._worker_done, runs, files))
 
     def _worker_done(
-        self, runs: list[Run], errors: list[Exception | None] | None, failure: BaseException | None
+        self,
+        runs: list[Run],
+        files: list[OpenFile],
+        errors: list[Exception | None] | None,
+        failure: BaseException | None,
     ) -> None:
+        for file in files:
+            file.release()
         self._in_flight_bytes -= sum(run.size for run in runs)
         for run in runs:
             del self._in_flight[run.log]

@@ -1,0 +1,78 @@
+"""Counted handles, slices, and finding a batch in a segment."""
+
+from __future__ import annotations
+
+from moldau.core.log.segment import FileSlice, OpenFile, Segment
+from tests.support.log_batches import TIMESTAMP, make_batch
+from tests.support.memory_files import MemoryFiles
+
+
+def segment_with(files: MemoryFiles, base: int, count: int, step: int = 1) -> tuple[Segment, list[int]]:
+    files.make_directory("/d")
+    segment = Segment(files, "/d", base)
+    positions = []
+    for n in range(count):
+        batch = make_batch([b"v"] * step, base_offset=base + n * step, timestamp=TIMESTAMP + n)
+        positions.append(segment.size)
+        segment.size += files.writev(segment.opened().handle, [batch])
+    return segment, positions
+
+
+def test_names() -> None:
+    segment = Segment(MemoryFiles(), "/d", 42)
+    assert segment.path() == "/d/00000000000000000042.log"
+    assert segment.path(".index") == segment.offsets.path
+
+
+def test_a_file_closes_when_the_last_holder_lets_go() -> None:
+    files = MemoryFiles()
+    segment, _ = segment_with(files, 0, 3)
+    piece = FileSlice(segment.opened(), 0, 10)
+    segment.close()
+    segment.close()
+    assert files.open_handles() != []
+    piece.retain()
+    piece.release()
+    assert len(piece) == 10
+    assert piece.read() == files.read_file(segment.path())[:10]
+    assert piece.handle == piece.file.handle
+    piece.release()
+    assert files.open_handles() == []
+
+
+def test_references_are_counted() -> None:
+    files = MemoryFiles()
+    file = OpenFile(files, files.open_append("/f"))
+    file.retain()
+    file.release()
+    assert files.open_handles() == ["/f"]
+    file.release()
+    assert files.open_handles() == []
+
+
+def test_the_file_is_opened_when_needed() -> None:
+    files = MemoryFiles()
+    files.make_directory("/d")
+    segment = Segment(files, "/d", 0)
+    assert segment.file is None
+    assert segment.opened() is segment.opened()
+
+
+def test_finding_the_batch_that_holds_an_offset() -> None:
+    segment, positions = segment_with(MemoryFiles(), 100, 20, step=3)
+    segment.offsets.append(100 + 3 * 10 + 2, positions[10])
+    for offset, number in ((100, 0), (102, 0), (103, 1), (129, 9), (132, 10), (133, 11), (159, 19)):
+        assert segment.find(offset, segment.size) == positions[number]
+    assert segment.find(160, segment.size) is None
+    assert segment.find(0, segment.size) == 0
+
+
+def test_only_what_is_written_is_looked_at() -> None:
+    segment, positions = segment_with(MemoryFiles(), 0, 5)
+    assert segment.find(4, positions[4]) is None
+
+
+def test_the_first_timestamp() -> None:
+    segment, _ = segment_with(MemoryFiles(), 0, 2)
+    segment.reload_first_timestamp()
+    assert segment.first_timestamp == TIMESTAMP
