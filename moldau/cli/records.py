@@ -75,7 +75,7 @@ def produce(connection: Connection, output: str, topic: str, **given: Any) -> No
         writer.flush()
     summary = {"topic": topic, "records": writer.records, "bytes": writer.bytes}
     if output == "table":
-        message(f"{writer.records} records to {topic}")
+        message(f"{writer.records} {'record' if writer.records == 1 else 'records'} to {topic}")
     else:
         emit_object(output, summary, list)
 
