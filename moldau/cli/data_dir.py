@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -15,9 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def default_data_dir() -> str:
-    """$XDG_DATA_HOME/moldau, which is ~/.local/share/moldau for most people."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return str(Path(base) / "moldau")
+    """$XDG_DATA_HOME/moldau, which is ~/.local/share/moldau for most people; /var/lib/moldau for who has no home."""
+    base = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join("/var/lib" if base.startswith("~") else base, "moldau")
 
 
 def data_dir_option(command: F) -> F:
@@ -33,5 +32,5 @@ def data_dir_option(command: F) -> F:
 
 
 def _shown(path: str) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return "~" + path[len(home) :] if path.startswith(home + os.sep) else path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ def test_default_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/somebody")
     assert default_data_dir() == "/home/somebody/.local/share/moldau"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does for a user without a home
+    assert default_data_dir() == "/var/lib/moldau"
 
 
 def test_the_option_says_its_default_and_takes_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
