@@ -1,6 +1,6 @@
 """Small questions to a broker on the level of the wire: make a topic, append one batch, read one partition.
 
-They work on Moldau and on Apache Kafka alike; the delays of the oracle (a topic just made is not led yet) are waited out.
+They work on Moldau and on Apache Kafka alike; what the oracle takes its time for (leading a new topic) is waited for.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     """One partition; a topic stands for its first."""
 
     topic: Topic
-    index: int = 0
+    partition: int = 0
 
 
 def new_name() -> str:
@@ -94,7 +94,7 @@ def produce(
     return part
 
 
-def fetch_partition(index: int = 0, offset: int = 0, **more: int) -> FetchPartition:
+def fetch_partition(index: int = 0, offset: int = 0, **more: Any) -> FetchPartition:
     return FetchPartition(partition=index, fetch_offset=offset, **{"partition_max_bytes": 1 << 20, **more})
 
 

@@ -168,8 +168,12 @@ class Controller:
             exists = isinstance(made, Created) or made.code == ErrorCode.TOPIC_ALREADY_EXISTS
             answer.complete(True if exists else made)  # type: ignore[arg-type]
 
-        self.create_topics([self._automatic(name)]).then(created)
+        self.ensure_topics([name]).then(created)
         return answer
+
+    def ensure_topics(self, names: Sequence[str]) -> Pending[Answers | Refusal]:
+        """Like `ensure_topic`, for several names in one decision: each gets what was made, or why not."""
+        return self.create_topics([self._automatic(name) for name in names])
 
     def allocate_producer_ids(self) -> Pending[range | Refusal]:
         """The next block of producer ids for this broker."""

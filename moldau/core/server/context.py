@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from moldau.core.base.errors import ErrorCode
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -90,6 +92,12 @@ class Context:
             return -1, -1
         state = found.partitions[index]
         return state.leader, state.leader_epoch
+
+    def why_not_here(self, topic: str, index: int) -> ErrorCode:
+        """The error for a partition that this broker does not lead: it is not there, or nobody or another leads it."""
+        known = self.services.replicas.by_name.get(topic)
+        there = known is not None and 0 <= index < len(known)
+        return ErrorCode.NOT_LEADER_OR_FOLLOWER if there else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     def advertised_host(self) -> tuple[str, int]:
         """Where this client is told to find this broker: the configured address, or the one it came by."""

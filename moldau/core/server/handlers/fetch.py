@@ -37,6 +37,7 @@ logger = logging.getLogger("moldau.server")
 
 TOPIC_IDS_SINCE = 13
 LEADER_HINT_SINCE = 16
+UNCHECKED = -1  # a reader that does not know the leader's epoch
 READ_COMMITTED = 1
 ISOLATION_LEVELS = (0, READ_COMMITTED)
 
@@ -157,7 +158,7 @@ class Reading:
 
     def _read_partition(self, partition: Partition, part: FetchPartition) -> PartitionData:
         epoch = part.current_leader_epoch
-        if epoch >= 0 and epoch != partition.leader_epoch:
+        if epoch != partition.leader_epoch and epoch != UNCHECKED:
             return self._wrong_epoch(partition, epoch)
         log = partition.log
         if log.offline:
@@ -224,7 +225,7 @@ class Reading:
 class FetchPending(Pending[FetchResponse]):
     """A fetch that waits for bytes: looked at again when one of its partitions moves."""
 
-    __slots__ = ("_loop", "_look", "_partitions", "_patient", "_reading", "_timer")
+    __slots__ = ("_look", "_loop", "_partitions", "_patient", "_reading", "_timer")
 
     def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop, request: FetchRequest) -> None:
         super().__init__(self._abandoned)

@@ -16,6 +16,8 @@ from moldau.core.server.registry import handles
 
 log = logging.getLogger("moldau.server")
 
+NONE = -1  # no producer id, no epoch
+
 
 @handles(InitProducerIdRequest)
 def init_producer_id(
@@ -23,24 +25,28 @@ def init_producer_id(
 ) -> InitProducerIdResponse | Pending[InitProducerIdResponse]:
     if request.transactional_id is not None:
         if not request.transactional_id:
-            return InitProducerIdResponse(error_code=ErrorCode.INVALID_REQUEST)
+            return _refused(ErrorCode.INVALID_REQUEST)
         log.warning(
             "client %s asked for transactions (transactional.id %s): this release does not serve them, so it is "
             "refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which clients do not retry",
             ctx.client_id,
             request.transactional_id,
         )
-        return InitProducerIdResponse(error_code=ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-    if (request.producer_id < 0) != (request.producer_epoch < 0):
-        return InitProducerIdResponse(error_code=ErrorCode.INVALID_REQUEST)
+        return _refused(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if (request.producer_id == NONE) != (request.producer_epoch == NONE):
+        return _refused(ErrorCode.INVALID_REQUEST)
     answer: Pending[InitProducerIdResponse] = Pending()
 
     def given(producer_id: int | Refusal) -> None:
         if isinstance(producer_id, Refusal):
             # Clients try again after this one, whatever kept the controller from handing out ids.
-            answer.complete(InitProducerIdResponse(error_code=ErrorCode.COORDINATOR_NOT_AVAILABLE))
+            answer.complete(_refused(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS))
         else:
             answer.complete(InitProducerIdResponse(producer_id=producer_id, producer_epoch=0))
 
     ctx.services.producer_ids.next().then(given)
     return answer
+
+
+def _refused(code: ErrorCode) -> InitProducerIdResponse:
+    return InitProducerIdResponse(error_code=code, producer_epoch=NONE)

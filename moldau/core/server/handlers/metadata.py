@@ -9,11 +9,14 @@ Deviations: auto-creation as above.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from moldau.core.base.errors import ErrorCode
 from moldau.core.base.ids import ZERO_UUID
+from moldau.core.base.options import KIB, MIB
 from moldau.core.base.pending import Pending
 from moldau.core.metadata.image import ClusterImage, TopicImage
-from moldau.core.metadata.names import topic_name_problem
+from moldau.core.metadata.names import CONSUMER_OFFSETS, INTERNAL_TOPICS, topic_name_problem
 from moldau.core.protocol import codec
 from moldau.core.protocol.messages.metadata import (
     MetadataRequest,
@@ -23,14 +26,22 @@ from moldau.core.protocol.messages.metadata import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
-from moldau.core.replication.replicas import INTERNAL_TOPICS
 from moldau.core.server.context import Context
 from moldau.core.server.registry import handles
 
 TOPIC_OPERATIONS = 3576  # without an authorizer: all that a topic has (a bit per Kafka's AclOperation code)
 CLUSTER_OPERATIONS = 8096
-IDS_ONLY_IN_ANSWERS = (10, 11)
+ASKED_BY_ID_SINCE = 12
+WHOLE_ERROR_SINCE = 13
+CREATED_MAX = 1000  # topics made for one request: the rest is answered as unknown, and clients ask again
+# Topics of things that are not served yet: nothing of ours would know how they are to be made.
+NOT_SERVED = INTERNAL_TOPICS - {CONSUMER_OFFSETS}
+
+# Strangers must not fill the memory with answers to questions nobody asks twice.
 CACHE_MAX = 64
+CACHE_BYTES_MAX = 32 * MIB
+CACHED_TOPICS_MAX = 100
+CACHED_BYTES_MAX = 128 * KIB
 
 
 @handles(MetadataRequest)
@@ -46,30 +57,23 @@ def metadata(
     if not missing:
         return _answer(ctx, request, version)
     pending: Pending[bytes | MetadataResponse] = Pending()
-    left = len(missing)
-
-    def created(_outcome: object) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            pending.complete(_answer(ctx, request, version))
-
-    for name in missing:
-        ctx.controller.ensure_topic(name).then(created)
+    ctx.controller.ensure_topics(missing).then(lambda _outcome: pending.complete(_answer(ctx, request, version)))
     return pending
 
 
 def _refuse_ids(topics: list[MetadataRequestTopic], version: int) -> MetadataResponse | None:
     """Before v12 a topic has no id to ask by, and in no version neither id nor name."""
-    if version not in IDS_ONLY_IN_ANSWERS and all(
-        topic.topic_id != ZERO_UUID or topic.name is not None for topic in topics
-    ):
+    if version < ASKED_BY_ID_SINCE:
+        code = ErrorCode.INVALID_REQUEST
+    elif any(topic.topic_id == ZERO_UUID and topic.name is None for topic in topics):
+        code = ErrorCode.UNKNOWN_SERVER_ERROR
+    else:
         return None
-    answers = [
-        MetadataResponseTopic(ErrorCode.INVALID_REQUEST, "" if version < 12 else topic.name, topic.topic_id)
-        for topic in topics
-    ]
-    return MetadataResponse(topics=answers)
+    answers = [MetadataResponseTopic(code, topic.name or "", topic.topic_id) for topic in topics]
+    response = MetadataResponse(topics=answers)
+    if version >= WHOLE_ERROR_SINCE:
+        response.error_code = code
+    return response
 
 
 def _to_create(ctx: Context, request: MetadataRequest) -> list[str]:
@@ -78,7 +82,8 @@ def _to_create(ctx: Context, request: MetadataRequest) -> list[str]:
         return []
     known = ctx.image.topics_by_name
     names = {topic.name: None for topic in request.topics if topic.name and topic.topic_id == ZERO_UUID}
-    return [name for name in names if name not in known and topic_name_problem(name) is None]
+    made = (name for name in names if name not in known and name not in NOT_SERVED and topic_name_problem(name) is None)
+    return list(islice(made, CREATED_MAX))
 
 
 def _answer(ctx: Context, request: MetadataRequest, version: int) -> bytes:
@@ -93,9 +98,10 @@ def _answer(ctx: Context, request: MetadataRequest, version: int) -> bytes:
     if encoded is None:
         response = _build(ctx, image, request, asks_for_all=asks_for_all)
         encoded = codec.encoder(MetadataResponse, version)(response)
-        if len(cache) >= CACHE_MAX:
-            cache.clear()
-        cache[key] = encoded
+        if asks_for_all or (len(topics or ()) <= CACHED_TOPICS_MAX and len(encoded) <= CACHED_BYTES_MAX):
+            if len(cache) >= CACHE_MAX or sum(map(len, cache.values())) > CACHE_BYTES_MAX:
+                cache.clear()
+            cache[key] = encoded
     return encoded
 
 
@@ -132,7 +138,9 @@ def _asked(image: ClusterImage, asked: list[MetadataRequestTopic], operations: i
             name = topic.name or ""
             bad = topic_name_problem(name) is not None
             code = ErrorCode.INVALID_TOPIC_EXCEPTION if bad else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            answers[key] = MetadataResponseTopic(code, name, is_internal=name in INTERNAL_TOPICS)
+            answers[key] = MetadataResponseTopic(
+                code, name, is_internal=name in INTERNAL_TOPICS, topic_authorized_operations=operations
+            )
     return list(answers.values())
 
 

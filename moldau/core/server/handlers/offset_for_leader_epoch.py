@@ -16,6 +16,8 @@ from moldau.core.protocol.messages.offset_for_leader_epoch import (
 from moldau.core.server.context import Context
 from moldau.core.server.registry import handles
 
+UNCHECKED = -1  # a reader that does not know the leader's epoch
+
 
 @handles(OffsetForLeaderEpochRequest)
 def offset_for_leader_epoch(
@@ -33,10 +35,10 @@ def _answer(ctx: Context, topic: str, part: OffsetForLeaderPartition) -> EpochEn
     answer = EpochEndOffset(partition=part.partition)
     partition = ctx.replicas.get(topic, part.partition)
     if partition is None:
-        answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        answer.error_code = ctx.why_not_here(topic, part.partition)
         return answer
     epoch = part.current_leader_epoch
-    if epoch >= 0 and epoch != partition.leader_epoch:
+    if epoch not in (UNCHECKED, partition.leader_epoch):
         newer = epoch > partition.leader_epoch
         answer.error_code = ErrorCode.UNKNOWN_LEADER_EPOCH if newer else ErrorCode.FENCED_LEADER_EPOCH
         return answer
