@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from moldau.core.base.errors import CorruptData
 from moldau.core.base.files import Files
 from moldau.core.base.ids import ZERO_UUID, uuid_from_text, uuid_text
-from moldau.core.log.names import TEMPORARY_SUFFIX
+from moldau.core.log.names import APART_SUFFIX, TEMPORARY_SUFFIX
 
 Offsets = Mapping[tuple[str, int], int]
 
@@ -131,6 +131,20 @@ def replace_unsynced(files: Files, path: str, content: bytes) -> None:
     finally:
         files.close(handle)
     files.rename(temporary, path)
+
+
+def replace_apart(files: Files, path: str, content: bytes) -> None:
+    """As `Files.write_file`, under a temporary name of its own: another worker may be replacing `path` too."""
+    temporary = path + APART_SUFFIX
+    handle = files.open_write(temporary)
+    try:
+        files.truncate(handle, 0)
+        files.pwrite(handle, content, 0)
+        files.sync_data(handle)
+    finally:
+        files.close(handle)
+    files.rename(temporary, path)
+    files.sync_directory(path[: path.rindex("/")])
 
 
 def _pairs(content: bytes, separator: str) -> dict[str, str]:

@@ -26,15 +26,18 @@ from moldau.core.log.checkpoints import (
     MetaProperties,
     decode_meta_properties,
     decode_offsets,
+    encode_epochs,
     encode_meta_properties,
     encode_offsets,
+    replace_apart,
 )
 from moldau.core.log.closing import LastFlush, remove_tree, shorten, write_last, write_offsets
 from moldau.core.log.config import DirectoryConfig, LogConfig
 from moldau.core.log.cutting import cut_files, segment_paths
+from moldau.core.log.epochs import LeaderEpochs
 from moldau.core.log.partition_log import PartitionLog
 from moldau.core.log.points import Checkpoints, capture, read_written_points
-from moldau.core.log.recovery import Hints, Loader
+from moldau.core.log.recovery import Hints, Loader, Recovered
 from moldau.core.log.segment import Segment
 from moldau.core.log.syncing import SyncRounds, filesystem_threshold
 from moldau.core.log.writer import CallSoon, LogWriter
@@ -71,6 +74,7 @@ class LogDirectory:
         self.logs: dict[Key, PartitionLog] = {}
         self.offline = False
         self.clean = False  # how the last run ended
+        self.recovered = Recovered()  # what opening had to scan, and to cut
         self.meta: MetaProperties | None = None
         self.on_offline: Callable[[str], None] = _ignore
         self.random: Callable[[int], bytes] = os.urandom
@@ -122,16 +126,17 @@ class LogDirectory:
         if self.clean:
             self._files.unlink(marker)
             self._files.sync_directory(self.path)
-        scanned = 0
         for key in self._partitions():
             synced = recovery.get(key, 0)
             hints = Hints(self.clean, max(synced, written.get(key, 0)), synced, starts.get(key))
-            scanned += self._load(key, hints)
+            self._load(key, hints)
         self._sync_recovered()
         for key, log in self.logs.items():
             # A clean end left everything synced; after a crash the old points stay until the next checkpoint.
             recovery[key] = log.end_offset if self.clean else min(recovery.get(key, 0), log.end_offset)
-        self.checkpoints.start([log for log in self.logs.values() if log.unindexed], scanned, recovery, written)
+        self.checkpoints.start(
+            [log for log in self.logs.values() if log.unindexed], self.recovered.scanned, recovery, written
+        )
 
     def _read_meta(self) -> MetaProperties | None:
         path = f"{self.path}/{names.META_FILE}"
@@ -163,6 +168,8 @@ class LogDirectory:
         self.writer.logs = self._all_logs
         self.writer.on_truncate = self._truncate
         self.writer.on_start_moved = self._start_moved
+        self.writer.background_rounds.saves_epochs = False
+        self.writer.on_epoch = self._save_epochs
         self.writer.on_deleted = self._last_write_done
         self.writer.on_idle = self._go_on_closing
         self.checkpoints.on_failure = self.fail
@@ -195,13 +202,14 @@ class LogDirectory:
                 logger.warning("%s is left alone: its name is not that of a partition", path)
         return keys
 
-    def _load(self, key: Key, hints: Hints) -> int:
+    def _load(self, key: Key, hints: Hints) -> None:
         log = self._new_log(*key, ZERO_UUID)
         result = Loader(self._files, log, hints).load(self._clock.wall_ms() - self._config.producer_id_expiration_ms)
         if result.cut:
             logger.warning("%s: %d bytes that were not whole are gone", log.directory, result.cut)
+        self.recovered.scanned += result.scanned
+        self.recovered.cut += result.cut
         self.logs[key] = log
-        return result.scanned
 
     def _sync_recovered(self) -> None:
         """Logs whose appends wait for the disk are synced before anybody reads them."""
@@ -236,6 +244,24 @@ class LogDirectory:
         hints = Hints(clean=False, point=point, synced=synced, start_offset=log.start_offset)
         Loader(self._files, log, hints).load(self._clock.wall_ms() - self._config.producer_id_expiration_ms)
         self.checkpoints.changed(log)
+
+    def _save_epochs(self, log: PartitionLog) -> None:
+        """A page-cache log began an epoch: no sync of its data follows, so its checkpoint goes its own way."""
+        epochs = log.leader_epochs
+        version, epochs.saved_version = epochs.version, epochs.version  # not asked for again meanwhile
+        log.epochs_under_way += 1
+        content = encode_epochs(epochs.entries)
+        path = f"{log.directory}/{names.EPOCHS_FILE}"
+        done = partial(self._epochs_saved, log, epochs, version)
+        self._workers.files.submit(partial(replace_apart, self._files, path, content), done)
+
+    def _epochs_saved(
+        self, log: PartitionLog, epochs: LeaderEpochs, version: int, _: object, failure: BaseException | None
+    ) -> None:
+        log.epochs_under_way -= 1
+        if failure is not None and not log.deleted:
+            logger.warning("%s: its leader epochs could not be saved: %s", log.directory, failure)
+            epochs.saved_version = min(epochs.saved_version, version - 1)
 
     def _start_moved(self, log: PartitionLog, gone: list[Segment]) -> None:
         paths = [path for segment in gone for path in segment_paths(log.directory, segment.base_offset)]

@@ -17,6 +17,7 @@ TIME_INDEX_SUFFIX = ".timeindex"
 SNAPSHOT_SUFFIX = ".snapshot"
 TRANSACTION_INDEX_SUFFIX = ".txnindex"
 TEMPORARY_SUFFIX = ".tmp"
+APART_SUFFIX = ".new"
 
 EPOCHS_FILE = "leader-epoch-checkpoint"
 PARTITION_FILE = "partition.metadata"

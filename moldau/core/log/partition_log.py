@@ -65,6 +65,7 @@ class PartitionLog(StoredLog):
         "config",
         "deleted",
         "durable",
+        "epochs_under_way",
         "generation",
         "held",
         "in_flight",
@@ -110,6 +111,7 @@ class PartitionLog(StoredLog):
         self.snapshot_offsets: dict[int, None] = {}  # producer snapshots on the disk
         self.snapshots: list[tuple[int, bytes]] = []  # producer snapshots that a checkpoint is to write
         self.rolled = False
+        self.epochs_under_way = 0  # writes of its epoch checkpoint that a worker still has
         self.generation = 0  # rises when the log is cut: what a worker does for an older one no longer counts
         self._refusal: Refusal | None = None
         self._unsynced_since_ms: int | None = None

@@ -266,7 +266,7 @@ class Checkpoints:
         for log in part:
             if log.offline or log.deleted:
                 continue
-            if not log.leader_epochs.saved:
+            if log.epochs_under_way or not log.leader_epochs.saved:
                 self._changed[log] = None  # its epochs are on their way: the next checkpoint takes it
                 continue
             captures.append(capture(log))

@@ -23,10 +23,12 @@ from moldau.core.log.cutting import segment_paths, unlink_all
 from moldau.core.log.epochs import LeaderEpochs
 from moldau.core.log.headers import BatchScan, Header
 from moldau.core.log.names import (
+    APART_SUFFIX,
     EPOCHS_FILE,
     LOG_SUFFIX,
     PARTITION_FILE,
     SNAPSHOT_SUFFIX,
+    TEMPORARY_SUFFIX,
     parse_segment_file,
 )
 from moldau.core.log.partition_log import PartitionLog
@@ -35,7 +37,7 @@ from moldau.core.log.segment import NO_TIMESTAMP, Segment
 
 logger = logging.getLogger(__name__)
 
-_LEFTOVERS = (".tmp", ".deleted", ".cleaned")
+_LEFTOVERS = (TEMPORARY_SUFFIX, APART_SUFFIX, ".deleted", ".cleaned")
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """Sync rounds of one log directory: one after the other, each for everything that was written before it began.
 
 Lives here: what a round covers, how it reaches the disk, and what its end means. Two sets of rounds exist
-side by side: one for logs whose appends wait for it, one for page-cache logs (rolls, flush.messages, first
-batch of an epoch), so that a gigabyte of the latter does not delay the former.
+side by side: one for logs whose appends wait for it, one for page-cache logs (rolls, flush.messages), so
+that a gigabyte of the latter does not delay the former.
 
 Crash story: a partition's synced offset moves only after its own files, the directory entries that lead to
 them and its leader epochs are on the disk. A sync that failed is never tried again: the kernel has dropped
@@ -12,7 +12,7 @@ what it could not write, and a second call would report success for data that is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,6 +68,7 @@ class SyncRounds:
         self._running_bytes = 0
         self._new_bytes = 0
         self.stopped = False
+        self.saves_epochs = True
         self.on_round: Callable[[], None] = _nothing
         self.on_failure: Callable[[str], None] = _complain
         self.rounds = 0
@@ -98,6 +99,11 @@ class SyncRounds:
         """Begin a round over everything that waits for one, unless one runs."""
         if not self._wanted or self._running is not None or self.stopped:
             return
+        try:
+            self._borrow(self._wanted)
+        except OSError as error:
+            logger.warning("%s: the sync has to wait, a file cannot be opened: %s", self._root, error)
+            return
         wanted, self._wanted = self._wanted, {}
         self._running_bytes, self._new_bytes = self._new_bytes, 0
         self._running = [
@@ -106,15 +112,15 @@ class SyncRounds:
         ]
         self._started_ms = self._clock.monotonic_ms()
         self.rounds += 1
-        plan = self._plan(list(wanted))
-        self._worker.submit(partial(run_plan, self._files, plan), self._done)
+        self._worker.submit(partial(run_plan, self._files, self._plan(wanted)), self._done)
 
     def sync_now(self, logs: list[PartitionLog]) -> None:
         """Sync what recovery found, before the loop serves anybody. Blocks. Raises OSError."""
-        run_plan(self._files, self._plan(logs))
-        for file in self._held:
-            file.release()
-        self._held = []
+        self._borrow(logs)
+        try:
+            run_plan(self._files, self._plan(logs))
+        finally:
+            self._give_back()
         for log in logs:
             log.synced_offset, log.synced_at = log.written_offset, log.written_at
             log.leader_epochs.saved_version = log.leader_epochs.version
@@ -123,12 +129,26 @@ class SyncRounds:
         """`log` was deleted."""
         self._wanted.pop(log, None)
 
-    def _plan(self, logs: list[PartitionLog]) -> SyncPlan:
+    def _borrow(self, logs: Iterable[PartitionLog]) -> None:
+        """Hold every file that is to be synced. Raises OSError, and holds none then."""
+        try:
+            for log in logs:
+                for segment in log.unsynced:
+                    self._held.append(segment.borrowed())
+        except OSError:
+            self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        held, self._held = self._held, []
+        for file in held:
+            file.release()
+
+    def _plan(self, logs: Iterable[PartitionLog]) -> SyncPlan:
         directories: dict[str, None] = {}
         contents: list[tuple[str, bytes]] = []
         for log in logs:
             for segment in log.unsynced:
-                self._held.append(segment.borrowed())
                 if not segment.durable:
                     segment.durable = True
                     directories[log.directory] = None
@@ -136,16 +156,14 @@ class SyncRounds:
                         directories[self._root] = None
                         contents.append((f"{log.directory}/{PARTITION_FILE}", encode_partition_metadata(log.topic_id)))
             log.unsynced.clear()
-            if not log.leader_epochs.saved and log.written_offset > log.segments[0].base_offset:
+            if self.saves_epochs and not log.leader_epochs.saved and log.written_offset > log.segments[0].base_offset:
                 contents.append((f"{log.directory}/{EPOCHS_FILE}", encode_epochs(log.leader_epochs.entries)))
         handles = [file.handle for file in self._held]
         many = len(handles) + len(directories) + 2 * len(contents) > self._by_filesystem_at
         return SyncPlan(handles, list(directories), contents, self._root_handle if many else None)
 
     def _done(self, _: object, failure: BaseException | None) -> None:
-        held, self._held = self._held, []
-        for file in held:
-            file.release()
+        self._give_back()
         covered, self._running = self._running or [], None
         self._running_bytes = 0
         if self.stopped:
@@ -157,7 +175,8 @@ class SyncRounds:
         for log, offset, place, generation, epochs_version in covered:
             if generation != log.generation:
                 continue  # it was cut meanwhile
-            if epochs_version > log.leader_epochs.saved_version and offset > log.segments[0].base_offset:
+            newer = self.saves_epochs and epochs_version > log.leader_epochs.saved_version
+            if newer and offset > log.segments[0].base_offset:
                 log.leader_epochs.saved_version = epochs_version
             if offset > log.synced_offset:
                 log.synced_offset = offset

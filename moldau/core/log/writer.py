@@ -60,6 +60,7 @@ class LogWriter:
         self.on_truncate: Callable[[PartitionLog, int], None] = _not_open
         self.on_start_moved: Callable[[PartitionLog, list[Segment]], None] = _not_open
         self.on_deleted: Callable[[PartitionLog], None] = _forget
+        self.on_epoch: Callable[[PartitionLog], None] = _forget  # epochs of a page-cache log are to be saved
         self.on_idle: Callable[[], None] = _nothing
         self.on_disk_failure: Callable[[str], None] = _complain
         self.logs: Callable[[], list[PartitionLog]] = list
@@ -202,8 +203,11 @@ class LogWriter:
         self.writes += 1
         if log.durable:
             self.durable_rounds.add(log, run.size)
-        elif log.rolled or not log.leader_epochs.saved or log.flush_due():
-            self.background_rounds.request(log)
+        else:
+            if not log.leader_epochs.saved:
+                self.on_epoch(log)
+            if log.rolled or log.flush_due():
+                self.background_rounds.request(log)
         log.rolled = False
         self.on_progress(log, run)
         if log.listener is not None:
@@ -261,7 +265,7 @@ def _not_open(log: PartitionLog, _: object) -> None:
 
 
 def _forget(log: PartitionLog) -> None:
-    """Its last write is done."""
+    """Nobody keeps its files."""
 
 
 def _nothing() -> None:
