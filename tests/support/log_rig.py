@@ -73,6 +73,7 @@ class Rig:
         self.disk = MemoryFiles()
         self.files: Any = FaultyFiles(self.disk)
         self.clock = ManualClock()
+        self.disk.now_ms = self.clock.wall_ms()
         self.config = config if config is not None else DirectoryConfig()
         self.defaults = defaults if defaults is not None else LogConfig()
         self.open()

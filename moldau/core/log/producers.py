@@ -111,13 +111,6 @@ class ProducerStates:
             else:
                 states[producer_id] = old
 
-    def expire(self, before_ms: int) -> int:
-        """Forget producers whose newest batch is older than `before_ms`; returns how many went."""
-        gone = [producer_id for producer_id, (_, batches) in self._states.items() if batches[-1][3] < before_ms]
-        for producer_id in gone:
-            del self._states[producer_id]
-        return len(gone)
-
     def forget_silent(self, now_ms: int, after_ms: int) -> int:
         """Forget producers that appended nothing for `after_ms`, or up to twice that; returns how many went.
 

@@ -72,8 +72,11 @@ class Loader:
         self._found: dict[str, list[int]] = {}
         self.result = Recovered()
 
-    def load(self, expire_before_ms: int) -> Recovered:
-        """Fill the log with what its directory holds. Raises OSError."""
+    def load(self, silent_before_ms: int) -> Recovered:
+        """Fill the log with what its directory holds. Raises OSError.
+
+        Producers of a log that was last written before `silent_before_ms` are forgotten.
+        """
         log = self._log
         self._list_directory()
         segments = [Segment(self._files, log.directory, base) for base in self._found[LOG_SUFFIX]]
@@ -91,7 +94,9 @@ class Loader:
             self._load_sealed(segment)
         end, segments = self._scan(segments, first)
         self._finish(segments, end)
-        self._log.producers.expire(expire_before_ms)
+        last = log.segments[-1]
+        if last.size and self._files.modified_ms(last.path()) < silent_before_ms:
+            log.producers.clear()
         return self.result
 
     def _list_directory(self) -> None:
@@ -174,8 +179,8 @@ class Loader:
 
     def _rebuild(self, segment: Segment, start: int, *, check: bool) -> BatchScan:
         """Make everything again that is known from the batches at `start` and behind it."""
-        handle = segment.opened().handle
-        if check:
+        handle = segment.opened().handle if segment.size else -1
+        if check and segment.size:
             # After a failed sync the cache holds what the disk does not: only what comes from the disk counts.
             self._files.drop_cached(handle)
         if segment.times.last is not None:

@@ -85,10 +85,14 @@ def test_a_failed_write_takes_states_back() -> None:
 def test_silent_producers_are_forgotten() -> None:
     states = ProducerStates()
     states.admit(1, 0, 0, 0, 0, 100)
-    states.admit(2, 0, 0, 0, 1, 200)
-    assert states.expire(150) == 1
+    states.admit(2, 0, 0, 0, 1, 100)
+    assert states.forget_silent(0, 1000) == 0
+    states.admit(2, 0, 1, 0, 2, 100)
+    assert states.forget_silent(999, 1000) == 0
+    assert states.forget_silent(1000, 1000) == 1
     assert states.state(1) is None
     assert len(states) == 1
+    assert states.forget_silent(2000, 1000) == 1
 
 
 batches = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2), st.integers(1, 4)), max_size=30)
