@@ -12,6 +12,7 @@ from typing import Any
 
 from moldau.core.base.errors import CorruptData, ErrorCode
 from moldau.core.base.ids import ZERO_UUID
+from moldau.core.base.options import LONG_MAX
 from moldau.core.base.pending import Pending
 from moldau.core.coordinators.batches import TransactionEnd, read, read_plain, transaction_end
 from moldau.core.coordinators.group import records
@@ -119,7 +120,8 @@ class GroupShard:
         if error is not ErrorCode.NONE:
             out.reply(waiter, error)
             return out
-        expires_ms = now.wall_ms + ask.retention_ms if ask.retention_ms >= 0 else records.NO_EXPIRY
+        # A client may ask for a time that no timestamp holds: for ever, then.
+        expires_ms = min(now.wall_ms + ask.retention_ms, LONG_MAX) if ask.retention_ms >= 0 else records.NO_EXPIRY
         errors = []
         for wanted in ask.offsets:
             if _java_length(wanted.metadata) > self._config.offset_metadata_max_bytes:

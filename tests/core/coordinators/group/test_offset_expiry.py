@@ -56,6 +56,13 @@ def test_a_commit_can_bring_its_own_retention() -> None:
     assert groups.committed() == {}
 
 
+def test_a_retention_beyond_all_time_keeps_the_offset_for_ever() -> None:
+    groups = made()
+    groups.commit(7, retention=(1 << 63) - 1)
+    groups.wait(DAY)
+    assert groups.committed() == {("t", 0): 7}
+
+
 def beat_for(groups: Groups, member: str, ms: int) -> None:
     """The member lives on while time goes by."""
     for _ in range(ms // MINUTE):
