@@ -84,4 +84,12 @@ def test_what_a_consumer_saw_must_still_stand_there() -> None:
 def test_a_group_goes_on_between_its_last_acknowledged_and_its_last_tried_commit(
     resumed: int, found: list[str]
 ) -> None:
-    assert kinds(group_problems({0: Commit(10, 12)}, {0: resumed})) == found
+    log = stored(*range(20))
+    reads = [(0, offset, value) for offset, value in log[0]]
+    assert kinds(group_problems({0: Commit(10, 12)}, {0: resumed}, log, reads)) == found
+
+
+def test_a_group_was_given_every_record_before_its_committed_offset() -> None:
+    log = stored(1, 2, 3, 4)
+    reads = [(0, 0, b"1"), (0, 2, b"3")]
+    assert group_problems({0: Commit(3, 3)}, {0: 3}, log, reads) == ["unread: b'2' at 0-1 is before the committed 3"]

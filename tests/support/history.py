@@ -11,7 +11,8 @@ what a reader finds after all is over. A `Read` is what a consumer saw while it 
 - duplicated: a value of an idempotent producer stands twice;
 - gap: offsets are not dense;
 - unstable: a consumer saw at an offset what does not stand there now;
-- rewound, skipped: a group did not go on between its last acknowledged commit and the last one it tried.
+- rewound, skipped: a group did not go on between its last acknowledged commit and the last one it tried;
+- unread: a record before the group's committed offset that none of its members was ever given.
 """
 
 from __future__ import annotations
@@ -112,9 +113,17 @@ def reorderings(sends: Sequence[Send], places: Mapping[tuple[int, bytes], Sequen
     return found
 
 
-def group_problems(commits: Mapping[int, Commit], resumed: Mapping[int, int]) -> list[str]:
+def group_problems(
+    commits: Mapping[int, Commit], resumed: Mapping[int, int], log: Log, reads: Iterable[tuple[int, int, bytes]]
+) -> list[str]:
     """`resumed`: the committed offset of each partition that the group finds after the crash (-1: none)."""
-    found = []
+    seen = {(partition, offset) for partition, offset, _ in reads}
+    found = [
+        f"unread: {value!r} at {partition}-{offset} is before the committed {resumed.get(partition, -1)}"
+        for partition, records in log.items()
+        for offset, value in records
+        if offset < resumed.get(partition, -1) and (partition, offset) not in seen
+    ]
     for partition, commit in commits.items():
         at = resumed.get(partition, -1)
         if at < commit.acknowledged:

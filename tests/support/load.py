@@ -157,6 +157,8 @@ class CommittingConsumer(Worker):
         self.reads: list[tuple[int, int, bytes]] = []
         self.acknowledged: dict[int, int] = {}
         self.tried: dict[int, int] = {}
+        # Records read again although this very member had heard that they were committed.
+        self.rewinds: list[tuple[int, int]] = []
 
     def work(self) -> None:
         consumer = confluent_kafka.Consumer(
@@ -175,10 +177,15 @@ class CommittingConsumer(Worker):
         while not self._stopping.is_set():
             messages = [message for message in consumer.consume(200, 0.1) if message.error() is None]
             for message in messages:
-                self.reads.append((message.partition() or 0, message.offset() or 0, message.value() or b""))
+                self._note(message.partition() or 0, message.offset() or 0, message.value() or b"")
             if messages:
                 self._commit(consumer, messages)
         consumer.close()
+
+    def _note(self, partition: int, offset: int, value: bytes) -> None:
+        self.reads.append((partition, offset, value))
+        if offset < self.acknowledged.get(partition, 0):
+            self.rewinds.append((partition, offset))
 
     def _commit(self, consumer: confluent_kafka.Consumer, messages: list[confluent_kafka.Message]) -> None:
         ends: dict[int, int] = {}
@@ -193,8 +200,7 @@ class CommittingConsumer(Worker):
             return  # nobody knows whether it arrived
         for part in done:
             if part.error is None:
-                # A member that came back may commit less than it once did: the last acknowledgement counts.
-                self.acknowledged[part.partition] = part.offset
+                self.acknowledged[part.partition] = max(part.offset, self.acknowledged.get(part.partition, 0))
 
 
 def produce_request(topic: str, partition: int, values: list[bytes], **more: Any) -> ProduceRequest:
