@@ -236,6 +236,7 @@ class LogDirectory:
         self._discard(log)
 
     def _truncate(self, log: PartitionLog, offset: int) -> None:
+        offset = log.batch_start(offset)
         self.checkpoints.lower(log, offset)
         cut_files(self._files, log, offset)
         point = self.checkpoints.recovery_points.get((log.topic, log.partition), 0)

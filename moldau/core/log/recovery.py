@@ -90,8 +90,13 @@ class Loader:
             segments = [Segment(self._files, log.directory, self._start_offset or 0)]
         self._load_epochs(segments)
         first = next((n for n, s in enumerate(segments[1:], 1) if s.base_offset > self._point), len(segments)) - 1
-        for segment in segments[:first]:
+        for segment in segments[: max(first - 1, 0)]:
             self._load_sealed(segment)
+        if first:
+            # It may have been rolled just after the point: what sealing added to its indexes is not vouched for.
+            before = segments[first - 1]
+            self._rebuild(before, self._load_indexes(before, LONG_MAX), check=False)
+            self._seal(before)
         end, segments = self._scan(segments, first)
         self._finish(segments, end)
         last = log.segments[-1]
@@ -317,7 +322,7 @@ class Loader:
         log = self._log
         synced = max(min(self._synced, end), segments[0].base_offset)
         if synced < end:
-            log.synced_offset = synced
+            log.synced_offset = synced = log.batch_start(synced)
             log.synced_at = log.place_of(synced)
         for segment, following in zip(segments, [*segments[1:], None], strict=True):
             if segment.size and (following is None or following.base_offset > synced):

@@ -141,6 +141,14 @@ class StoredLog:
         position = segment.find(offset, segment.size)
         return segment, segment.size if position is None else position
 
+    def batch_start(self, offset: int) -> int:
+        """The base offset of the batch that holds `offset`, or `offset` when none does. Raises OSError."""
+        segment, position = self.place_of(offset)
+        if position >= segment.size:
+            return offset
+        base, _ = PREFIX.unpack(self.files.pread(self.opened(segment).handle, PREFIX.size, position))
+        return min(int(base), offset)
+
     def _boundary(self, upto: int) -> Place:
         if upto == self.synced_offset:
             return self.synced_at

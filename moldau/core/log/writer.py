@@ -132,6 +132,7 @@ class LogWriter:
         self._watch_pending()
         self.durable_rounds.start()
         self.background_rounds.start()
+        self.on_idle()
 
     def release_held(self) -> None:
         """A sync round ended: what waited for it is written now."""
