@@ -291,7 +291,7 @@ class DirectoryConfig:
     )
     sync_files_max: int = option(
         "moldau.log.sync.files.max",
-        3,
+        1,
         at_least=1,
         doc="Up to this many dirty files `auto` syncs one by one; syncfs also flushes what neighbours have dirty.",
     )
@@ -324,6 +324,12 @@ class DirectoryConfig:
         16 * MIB,
         at_least=KIB,
         doc="Bytes written to a directory between two checkpoints: what a start after a crash has to scan.",
+    )
+    scan_bytes_max: int = option(
+        "moldau.log.scan.bytes.max",
+        48 * MIB,
+        at_least=MIB,
+        doc="Writes wait for a checkpoint when a start after a crash would have to scan more than this.",
     )
     checkpoint_batch_bytes: int = option(
         "moldau.log.checkpoint.batch.bytes",

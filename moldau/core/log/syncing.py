@@ -172,6 +172,7 @@ class SyncRounds:
             self.stopped = True
             self.on_failure(f"{self._root}: syncing failed: {failure}")
             return
+        moved: list[PartitionLog] = []
         for log, offset, place, generation, epochs_version in covered:
             if generation != log.generation:
                 continue  # it was cut meanwhile
@@ -181,8 +182,11 @@ class SyncRounds:
             if offset > log.synced_offset:
                 log.synced_offset = offset
                 log.synced_at = place
-                if log.listener is not None:
-                    log.listener.on_synced()
+                moved.append(log)
+        self.start()  # the next round runs while the answers of this one are written
+        for log in moved:
+            if log.listener is not None:
+                log.listener.on_synced()
         self.on_round()
         self.start()
 

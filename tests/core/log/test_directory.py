@@ -140,6 +140,7 @@ def test_a_flush_that_fails_at_the_end_leaves_no_marker() -> None:
     append(rig.log(), [b"v"])
     rig.turn()
     rig.files.fail("sync_data", OSError(errno.EIO, "broken"), times=9)
+    rig.files.fail("sync_filesystem", OSError(errno.EIO, "broken"), times=9)
     pending = rig.directory.shut_down()
     rig.settle()
     assert pending.value is False
