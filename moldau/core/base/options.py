@@ -8,9 +8,9 @@ Impossible values raise `ConfigError` with Kafka's wording, so CreateTopics can 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
 from moldau.core.base.errors import ConfigError
 
@@ -91,19 +91,19 @@ class Option:
         return self.check(value) if self.check is not None else None
 
 
-def option(
-    key: str,
-    default: Value,
-    *,
-    doc: str,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    choices: Iterable[str] = (),
-    check: Callable[[Any], str | None] | None = None,
-    acted_on: bool = True,
-) -> Any:
-    """Declare a field of a config dataclass; see `Option`. `check` returns what is wrong, or None."""
-    row = Option(key, "", type(default), default, doc, at_least, at_most, tuple(choices), check, acted_on)
+class Limits(TypedDict, total=False):
+    """What an option's value may be, and whether anything acts on it yet; see `Option`."""
+
+    at_least: float
+    at_most: float
+    choices: tuple[str, ...]
+    check: Callable[[Any], str | None]  # says what is wrong, or None
+    acted_on: bool
+
+
+def option(key: str, default: Value, *, doc: str, **limits: Unpack[Limits]) -> Any:
+    """Declare a field of a config dataclass."""
+    row = Option(key, "", type(default), default, doc, **limits)
     return dataclasses.field(default=default, metadata={"option": row})
 
 
