@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import click
 
 from moldau.cli.data_dir import data_dir_option, default_data_dir
 from moldau.cli.errors import Exit
+from moldau.cli.interrupts import interrupted_by_signals
 from moldau.cli.options import output_option
 from moldau.cli.output import emit_object, message, table
 from moldau.cli.severity import SEVERITIES
@@ -83,7 +83,7 @@ def quickstart(
     """
     place = Path(data_dir or default_data_dir()).absolute()
     live = sys.stdout.isatty() and not once and output == "table"
-    with _ended_by_sigterm(), _broker(place, bootstrap) as (broker, address):
+    with interrupted_by_signals(), _broker(place, bootstrap) as (broker, address):
         run = _wired(paths, place, topic, broker, address, once=not live)
         try:
             if live:
@@ -161,21 +161,6 @@ def _broker(data_dir: Path, bootstrap: str | None) -> Iterator[tuple[BrokerChild
         yield broker, broker.address
     finally:
         broker.stop()
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM and a closed terminal end it as Ctrl-C does: in order."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch(run: Run) -> None:

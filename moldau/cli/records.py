@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from moldau.cli.errors import CliError, Exit
+from moldau.cli.interrupts import interrupted_by_signals
 from moldau.cli.options import KEY_VALUE, client_overrides, connection_options, output_option
 from moldau.cli.output import emit_object, message
 from moldau.client.config import Connection
@@ -131,7 +132,7 @@ def consume(connection: Connection, output: str, topics: tuple[str, ...], form: 
         raise CliError("give --format or --output, not both", code=Exit.USAGE)
     sink = _sink(output, form)
     reader = Reader(connection, topics, **given)
-    with reader:
+    with interrupted_by_signals(), reader:
         for batch in reader.batches():
             sink.write(batch)
             # Written before the offsets are stored: a record is committed only when it is out.
