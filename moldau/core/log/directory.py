@@ -173,7 +173,8 @@ class LogDirectory:
         self.writer.on_deleted = self._last_write_done
         self.writer.on_idle = self._go_on_closing
         self.checkpoints.on_failure = self.fail
-        self.checkpoints.on_idle = self._go_on_closing
+        self.writer.exposed = self.checkpoints.bytes_exposed
+        self.checkpoints.on_idle = self._checkpoint_done
         self.checkpoints.filesystem_handle = self._handle
         self.checkpoints.by_filesystem_at = filesystem_threshold(self._files, self._config)
 
@@ -328,6 +329,10 @@ class LogDirectory:
         starts = {key: log.start_offset for key, log in self.logs.items() if log.start_offset > 0}
         watermarks = {key: log.synced_offset if log.durable else log.written_offset for key, log in self.logs.items()}
         return encode_offsets(starts), encode_offsets(watermarks)
+
+    def _checkpoint_done(self) -> None:
+        self.writer.release_held()
+        self._go_on_closing()
 
     def _round_done(self) -> None:
         self.checkpoints.round_done()

@@ -182,6 +182,8 @@ class Checkpoints:
         self._root = root
         self._call_soon = call_soon
         self._boot_id = files.boot_id()
+        self._exposed = 0
+        self._relieved = 0  # the part of them that the running checkpoint takes away
         self._cost = 0  # since the last checkpoint began
         self._recovery_cost = 0  # since the last recovery points
         self._changed: dict[PartitionLog, None] = {}
@@ -207,15 +209,20 @@ class Checkpoints:
     def start(self, changed: list[PartitionLog], cost: int, recovery: Offsets, written: Offsets) -> None:
         """Go on from what the directory held when it was opened; `cost` bytes of `changed` had to be scanned."""
         self._changed.update(dict.fromkeys(changed))
-        self._cost = self._recovery_cost = cost
+        self._exposed = self._cost = self._recovery_cost = cost
         self.recovery_points = dict(recovery)
         self.written_points = dict(written)
         path = f"{self._root}/{RECOVERY_POINTS_FILE}"
         self._recovery_content = self._files.read_file(path) if self._files.exists(path) else b""
 
+    def bytes_exposed(self) -> int:
+        """Bytes that a start after a crash would have to scan now."""
+        return self._exposed
+
     def progress(self, log: PartitionLog, run: Run) -> None:
         """`run` was written: a checkpoint is taken once enough was."""
         self._changed[log] = None
+        self._exposed += run.size
         cost = run.size + run.batches * self._config.checkpoint_batch_bytes
         self._cost += cost
         self._recovery_cost += cost
@@ -229,6 +236,7 @@ class Checkpoints:
             return
         self._stage = "capture"
         self._cost = 0
+        self._relieved = self._exposed
         self._todo = list(self._changed)
         self._changed.clear()
         self._capture_some()
@@ -356,6 +364,7 @@ class Checkpoints:
 
     def _end(self) -> None:
         self._stage = "idle"
+        self._exposed -= self._relieved
         self.taken += 1
         self.on_idle()
         if not self.stopped and (self._force_recovery or self._cost >= self._config.checkpoint_bytes):

@@ -62,6 +62,7 @@ class LogWriter:
         self.on_deleted: Callable[[PartitionLog], None] = _forget
         self.on_epoch: Callable[[PartitionLog], None] = _forget  # epochs of a page-cache log are to be saved
         self.on_idle: Callable[[], None] = _nothing
+        self.exposed: Callable[[], int] = int  # what a start after a crash would have to scan
         self.on_disk_failure: Callable[[str], None] = _complain
         self.logs: Callable[[], list[PartitionLog]] = list
         self.bytes_written = 0
@@ -106,7 +107,7 @@ class LogWriter:
         for log in dirty:
             if log.in_flight is not None or log.deleted:
                 continue  # it comes again when that run is done
-            if log.durable and self.durable_rounds.unsynced_bytes > self._config.unsynced_bytes_max:
+            if self._has_to_wait(log):
                 if not log.held:
                     log.held = True
                     self._held.append(log)
@@ -134,8 +135,16 @@ class LogWriter:
         self.background_rounds.start()
         self.on_idle()
 
+    def _has_to_wait(self, log: PartitionLog) -> bool:
+        """Whether a write now would leave too much for a sync, or for a start after a crash."""
+        config = self._config
+        if log.durable and self.durable_rounds.unsynced_bytes > config.unsynced_bytes_max:
+            return True
+        exposed = self.exposed() + self._in_flight_bytes
+        return exposed > config.scan_bytes_max // 2 and exposed + log.gathered > config.scan_bytes_max
+
     def release_held(self) -> None:
-        """A sync round ended: what waited for it is written now."""
+        """A sync round or a checkpoint ended: what waited for it is written now."""
         if self._held:
             held, self._held = self._held, []
             for log in held:

@@ -145,6 +145,7 @@ def test_a_flush_that_fails_at_the_end_leaves_no_marker() -> None:
     rig.settle()
     assert pending.value is False
     rig.directory.close()
+    rig.files.heal()
     assert not rig.open().clean
 
 

@@ -68,7 +68,7 @@ class LogLife(RuleBasedStateMachine):
     def retry_is_a_duplicate(self, topic: str) -> None:
         log = self.log_of(topic)
         for offset, batch in reversed(self.expected[topic].items()):
-            if HEADER.unpack_from(batch)[9] == PRODUCER:
+            if HEADER.unpack_from(batch)[9] == PRODUCER and offset >= log.start_offset:
                 verdict = log.append(batch, self.epoch)
                 assert isinstance(verdict, Duplicate), verdict
                 assert verdict.base_offset == offset

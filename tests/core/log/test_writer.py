@@ -199,6 +199,20 @@ def test_a_saturated_disk_slows_writes_down() -> None:
     assert log.synced_offset == 10
 
 
+def test_writes_wait_for_a_checkpoint_before_a_crash_would_cost_too_much() -> None:
+    rig = Rig(DirectoryConfig(checkpoint_bytes=100_000, scan_bytes_max=MIB), LAZY)
+    log = rig.log()
+    for _ in range(20):
+        big(log, 100_000)
+        rig.turn()
+        rig.write.run()
+    assert 8 <= log.written_offset <= 10
+    assert log.held
+    rig.settle()
+    assert log.written_offset == 20
+    assert not log.held
+
+
 def test_page_cache_logs_are_not_slowed_down_by_others_syncs() -> None:
     rig = Rig(DirectoryConfig(unsynced_bytes_max=MIB))
     durable, lazy = rig.log("durable", config=LogConfig(max_message_bytes=2 * MIB)), rig.log("lazy", config=LAZY)
