@@ -79,7 +79,7 @@ class LogDirectory:
         self.on_offline: Callable[[str], None] = _ignore
         self.random: Callable[[int], bytes] = os.urandom
         self.writer = LogWriter(files, clock, config, workers.write, call_soon)
-        self.checkpoints = Checkpoints(files, config, workers.files, path, call_soon)
+        self.checkpoints = Checkpoints(files, config, workers.files, path, call_soon, self.writer.exposure)
         self._files = files
         self._clock = clock
         self._config = config
@@ -134,9 +134,7 @@ class LogDirectory:
         for key, log in self.logs.items():
             # A clean end left everything synced; after a crash the old points stay until the next checkpoint.
             recovery[key] = log.end_offset if self.clean else min(recovery.get(key, 0), log.end_offset)
-        self.checkpoints.start(
-            [log for log in self.logs.values() if log.unindexed], self.recovered.scanned, recovery, written
-        )
+        self.checkpoints.start(self.recovered.scanned, recovery, written)
 
     def _read_meta(self) -> MetaProperties | None:
         path = f"{self.path}/{names.META_FILE}"
@@ -163,7 +161,7 @@ class LogDirectory:
             rounds.on_round = self._round_done
             rounds.on_failure = self.fail
             setattr(self.writer, attribute, rounds)
-        self.writer.on_progress = self.checkpoints.progress
+        self.writer.on_checkpoint_due = self.checkpoints.take
         self.writer.on_disk_failure = self.fail
         self.writer.logs = self._all_logs
         self.writer.on_truncate = self._truncate
@@ -171,9 +169,8 @@ class LogDirectory:
         self.writer.background_rounds.saves_epochs = False
         self.writer.on_epoch = self._save_epochs
         self.writer.on_deleted = self._last_write_done
-        self.writer.on_idle = self._go_on_closing
         self.checkpoints.on_failure = self.fail
-        self.writer.exposed = self.checkpoints.bytes_exposed
+        self.checkpoints.logs = self._all_logs
         self.checkpoints.on_idle = self._checkpoint_done
         self.checkpoints.filesystem_handle = self._handle
         self.checkpoints.by_filesystem_at = filesystem_threshold(self._files, self._config)
@@ -245,7 +242,6 @@ class LogDirectory:
         log.forget_files()
         hints = Hints(clean=False, point=point, synced=synced, start_offset=log.start_offset)
         Loader(self._files, log, hints).load(self._clock.wall_ms() - self._config.producer_id_expiration_ms)
-        self.checkpoints.changed(log)
 
     def _save_epochs(self, log: PartitionLog) -> None:
         """A page-cache log began an epoch: no sync of its data follows, so its checkpoint goes its own way."""
@@ -371,6 +367,7 @@ class LogDirectory:
             closing.complete(False)
             return closing
         self._closing = closing
+        self.writer.on_idle = self._go_on_closing
         self._broker_epoch = broker_epoch
         self.writer.flush()
         self._go_on_closing()

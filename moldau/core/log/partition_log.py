@@ -12,7 +12,7 @@ import google_crc32c
 
 from moldau.core.base.clock import Clock
 from moldau.core.base.errors import ErrorCode, InvariantBroken, Refusal
-from moldau.core.base.files import Buffer, Files
+from moldau.core.base.files import GATHER_MAX, Buffer, Files
 from moldau.core.base.options import INT_MAX, LONG_MAX, MIB
 from moldau.core.log import times, timestamps, validator
 from moldau.core.log.config import LogConfig
@@ -21,7 +21,7 @@ from moldau.core.log.headers import HEAD
 from moldau.core.log.index import OffsetIndex, TimeIndex
 from moldau.core.log.names import METADATA_TOPIC
 from moldau.core.log.producers import Duplicate, ProducerStates
-from moldau.core.log.run import Part, Run
+from moldau.core.log.run import Part, Run, joined
 from moldau.core.log.seams import Keeper, LogListener
 from moldau.core.log.segment import NO_TIMESTAMP, Segment
 from moldau.core.log.stored import StoredLog
@@ -255,7 +255,16 @@ class PartitionLog(StoredLog):
     @property
     def gathered(self) -> int:
         """Bytes that wait to be handed to the writer."""
-        return self._position - self._gather_start + sum(part.size for part in self._parts) if self._gather else 0
+        if not self._gather:
+            return 0
+        size = self._position - self._gather_start
+        return size + sum(part.size for part in self._parts) if self._parts else size
+
+    @property
+    def gathered_batches(self) -> int:
+        """Batches that wait to be handed to the writer."""
+        pieces = len(self._gather)
+        return (pieces + sum(len(part.pieces) for part in self._parts) if self._parts else pieces) // 2
 
     # The slow turns of append.
 
@@ -376,16 +385,34 @@ class PartitionLog(StoredLog):
 
     # What the writer does with the gather; see `writer.py`.
 
-    def take_run(self) -> Run | None:
-        """Everything that is gathered, as one run; None when there is nothing."""
-        if self._gather:
-            size = self._position - self._gather_start
-            self._parts.append(Part(self._active, self._gather_start, self._gather, size))
-            self._gather = []
-        elif not self._parts:
-            return None
+    def write_gather(self) -> bool:
+        """Write the gather by one call, if it is that simple: an open file, no roll, nothing left over.
+
+        False leaves everything as it was. Raises OSError; the gather is still there then, and is to be taken back.
+        """
+        segment = self._active
+        file = segment.file
+        if file is None or self._parts or len(self._gather) > GATHER_MAX:
+            return False
+        size = self._position - self._gather_start
+        if self.files.writev(file.handle, joined(self._gather, size)) != size:
+            self.files.truncate(file.handle, self._gather_start)
+            return False
+        segment.size = self._position
+        self.unsynced[segment] = self.unindexed[segment] = None
+        self.written_offset = self.end_offset
+        self.written_at = (segment, segment.size)
+        self._gather = []
+        if self.producers.undo:
+            self.producers.undo = []
+        return True
+
+    def take_run(self) -> Run:
+        """Everything that is gathered (there is something), as one run."""
+        size = self._position - self._gather_start
+        self._parts.append(Part(self._active, self._gather_start, self._gather, size))
         run = Run(self, self._parts, self.end_offset, self._mark, self.producers.undo)
-        self._parts = []
+        self._gather, self._parts = [], []
         self.producers.undo = []
         return run
 

@@ -33,7 +33,6 @@ from moldau.core.log.checkpoints import Offsets, decode_lines, encode_lines, enc
 from moldau.core.log.config import DirectoryConfig
 from moldau.core.log.index import SparseIndex
 from moldau.core.log.names import RECOVERY_POINTS_FILE, SNAPSHOT_SUFFIX, WRITTEN_POINTS_FILE, segment_file
-from moldau.core.log.run import Run
 from moldau.core.log.segment import Segment
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 # Logs looked at in one loop turn.
 _SLICE = 64
+
+NEVER = 1 << 62
 
 Key = tuple[str, int]
 
@@ -170,11 +171,29 @@ def read_written_points(files: Files, root: str) -> dict[Key, int]:
         return {}
 
 
+class Exposure:
+    """What a crash would leave to scan, as plain counters that the writer raises and checkpoints answer."""
+
+    __slots__ = ("cost", "due", "vouched", "written")
+
+    def __init__(self) -> None:
+        self.written = 0  # bytes, since the directory was opened
+        self.vouched = 0  # as of the last checkpoint that is done
+        self.cost = 0  # bytes, and what the batches count beyond them
+        self.due = NEVER  # the cost at which the next checkpoint is taken
+
+
 class Checkpoints:
     """Takes them, one after the other. All methods run on the loop."""
 
     def __init__(
-        self, files: Files, config: DirectoryConfig, worker: Worker, root: str, call_soon: Callable[..., object]
+        self,
+        files: Files,
+        config: DirectoryConfig,
+        worker: Worker,
+        root: str,
+        call_soon: Callable[..., object],
+        exposure: Exposure,
     ) -> None:
         self._files = files
         self._config = config
@@ -182,11 +201,10 @@ class Checkpoints:
         self._root = root
         self._call_soon = call_soon
         self._boot_id = files.boot_id()
-        self._exposed = 0
-        self._relieved = 0  # the part of them that the running checkpoint takes away
-        self._cost = 0  # since the last checkpoint began
-        self._recovery_cost = 0  # since the last recovery points
-        self._changed: dict[PartitionLog, None] = {}
+        self._exposure = exposure
+        self._recovery_due = config.recovery_checkpoint_bytes
+        self._captured_written = 0
+        self._captured_cost = 0
         self._todo: list[PartitionLog] = []
         self._written: list[Capture] = []
         self._unpromoted: dict[PartitionLog, dict[str, None]] = {}  # files that no recovery point vouches for yet
@@ -197,6 +215,7 @@ class Checkpoints:
         self.written_points: dict[Key, int] = {}
         self.filesystem_handle: int | None = None
         self.by_filesystem_at = 0
+        self.logs: Callable[[], list[PartitionLog]] = list
         self.on_failure: Callable[[str], None] = _complain
         self.on_idle: Callable[[], None] = _nothing
         self.stopped = False
@@ -206,28 +225,16 @@ class Checkpoints:
     def idle(self) -> bool:
         return self._stage == "idle"
 
-    def start(self, changed: list[PartitionLog], cost: int, recovery: Offsets, written: Offsets) -> None:
-        """Go on from what the directory held when it was opened; `cost` bytes of `changed` had to be scanned."""
-        self._changed.update(dict.fromkeys(changed))
-        self._exposed = self._cost = self._recovery_cost = cost
+    def start(self, scanned: int, recovery: Offsets, written: Offsets) -> None:
+        """Go on from what the directory held when it was opened, where `scanned` bytes had to be scanned."""
+        exposure = self._exposure
+        exposure.vouched = -scanned
+        exposure.cost = scanned
+        exposure.due = self._config.checkpoint_bytes
         self.recovery_points = dict(recovery)
         self.written_points = dict(written)
         path = f"{self._root}/{RECOVERY_POINTS_FILE}"
         self._recovery_content = self._files.read_file(path) if self._files.exists(path) else b""
-
-    def bytes_exposed(self) -> int:
-        """Bytes that a start after a crash would have to scan now."""
-        return self._exposed
-
-    def progress(self, log: PartitionLog, run: Run) -> None:
-        """`run` was written: a checkpoint is taken once enough was."""
-        self._changed[log] = None
-        self._exposed += run.size
-        cost = run.size + run.batches * self._config.checkpoint_batch_bytes
-        self._cost += cost
-        self._recovery_cost += cost
-        if self._cost >= self._config.checkpoint_bytes and self._stage == "idle":
-            self.take()
 
     def take(self, *, recovery: bool = False) -> None:
         """Take one now; `recovery`: with recovery points, however little was written."""
@@ -235,20 +242,15 @@ class Checkpoints:
         if self._stage != "idle" or self.stopped:
             return
         self._stage = "capture"
-        self._cost = 0
-        self._relieved = self._exposed
-        self._todo = list(self._changed)
-        self._changed.clear()
+        exposure = self._exposure
+        exposure.due = NEVER
+        self._captured_written, self._captured_cost = exposure.written, exposure.cost
+        self._todo = [log for log in self.logs() if log.unindexed]
         self._capture_some()
-
-    def changed(self, log: PartitionLog) -> None:
-        """The next checkpoint is to hold `log`."""
-        self._changed[log] = None
 
     def forget(self, log: PartitionLog) -> None:
         """`log` was deleted."""
         key = (log.topic, log.partition)
-        self._changed.pop(log, None)
         self._unpromoted.pop(log, None)
         self.recovery_points.pop(key, None)
         self.written_points.pop(key, None)
@@ -275,8 +277,7 @@ class Checkpoints:
             if log.offline or log.deleted:
                 continue
             if log.epochs_under_way or not log.leader_epochs.saved:
-                self._changed[log] = None  # its epochs are on their way: the next checkpoint takes it
-                continue
+                continue  # its epochs are on their way: the next checkpoint takes it
             captures.append(capture(log))
         self._worker.submit(partial(write_captures, self._files, captures), partial(self._captured, captures))
 
@@ -290,7 +291,6 @@ class Checkpoints:
                 self._written.append(taken)
             elif not taken.log.deleted:
                 logger.warning("%s: its checkpoint has to wait: %s", taken.log.directory, error)
-                self._changed[taken.log] = None
                 taken.log.unindexed.update(dict.fromkeys(taken.segments))
         if self._todo:
             self._call_soon(self._capture_some)
@@ -313,7 +313,7 @@ class Checkpoints:
             log = taken.log
             self.written_points[log.topic, log.partition] = taken.offset
             self._unpromoted.setdefault(log, {}).update(dict.fromkeys(taken.paths))
-        recovery = self._force_recovery or self._recovery_cost >= self._config.recovery_checkpoint_bytes
+        recovery = self._force_recovery or self._exposure.cost >= self._recovery_due
         paths = self._promote() if recovery else []
         filesystem = self.filesystem_handle if len(paths) > self.by_filesystem_at else None
         points = self._encode_points()
@@ -324,7 +324,8 @@ class Checkpoints:
 
     def _promote(self) -> list[str]:
         """Raise the recovery points to what is synced and checkpointed; the files that have to be synced for that."""
-        self._force_recovery, self._recovery_cost = False, 0
+        self._force_recovery = False
+        self._recovery_due = self._exposure.cost + self._config.recovery_checkpoint_bytes
         paths: list[str] = []
         for log, unsynced in list(self._unpromoted.items()):
             key = (log.topic, log.partition)
@@ -364,10 +365,12 @@ class Checkpoints:
 
     def _end(self) -> None:
         self._stage = "idle"
-        self._exposed -= self._relieved
+        exposure = self._exposure
+        exposure.vouched = self._captured_written
+        exposure.due = self._captured_cost + self._config.checkpoint_bytes
         self.taken += 1
         self.on_idle()
-        if not self.stopped and (self._force_recovery or self._cost >= self._config.checkpoint_bytes):
+        if self._force_recovery or exposure.cost >= exposure.due:
             self.take()
 
 

@@ -6,7 +6,6 @@ loop or on the write worker and touch nothing but files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from moldau.core.base.errors import StorageError
@@ -42,7 +41,7 @@ class Part:
 class Run:
     """The parts of one gather (more than one only when a segment was rolled in between), and how to take it back."""
 
-    __slots__ = ("end_offset", "log", "mark", "parts", "size", "undo")
+    __slots__ = ("batches", "end_offset", "log", "mark", "parts", "size", "undo")
 
     def __init__(
         self, log: PartitionLog, parts: list[Part], end_offset: int, mark: tuple[int, int], undo: list[Undo]
@@ -52,17 +51,8 @@ class Run:
         self.end_offset = end_offset
         self.mark = mark
         self.undo = undo
-        self.size = parts[0].size if len(parts) == 1 else sum(part.size for part in parts)
-
-    @property
-    def batches(self) -> int:
-        """How many batches it holds."""
-        return sum(len(part.pieces) for part in self.parts) // 2
-
-    @property
-    def makes_files(self) -> bool:
-        """Whether a file has to be opened or made first."""
-        return any(part.segment.file is None for part in self.parts)
+        self.size = sum(part.size for part in parts)
+        self.batches = sum(len(part.pieces) for part in parts) // 2
 
 
 class CutFailed(StorageError):
@@ -78,10 +68,7 @@ def write_run(files: Files, run: Run) -> None:
                 _make_directory(files, run.log, segment)
             _write(files, segment.opened().handle, part.pieces, part.size)
     except OSError as error:
-        try:
-            _cut_back(files, run)
-        except OSError as second:
-            raise CutFailed(f"{run.log.directory}: {error}; cutting the file back: {second}") from error
+        cut_back(files, run, error)
         raise
 
 
@@ -98,21 +85,19 @@ def _make_directory(files: Files, log: PartitionLog, segment: Segment) -> None:
         files.close(handle)
 
 
-def _write(files: Files, handle: int, pieces: Sequence[Buffer], size: int) -> None:
-    if len(pieces) > JOIN_PIECES and size < JOIN_BYTES:
-        pieces = [b"".join(pieces)]
-    if len(pieces) <= GATHER_MAX:
-        written = files.writev(handle, pieces)
-        if written == size:
-            return
-        _write_rest(files, handle, pieces, written)
-        return
+def joined(pieces: list[Buffer], size: int) -> list[Buffer]:
+    """The same bytes in fewer pieces, where that is cheaper to hand over."""
+    return [b"".join(pieces)] if len(pieces) > JOIN_PIECES and size < JOIN_BYTES else pieces
+
+
+def _write(files: Files, handle: int, pieces: list[Buffer], size: int) -> None:
+    pieces = joined(pieces, size)
     for start in range(0, len(pieces), GATHER_MAX):
         group = pieces[start : start + GATHER_MAX]
         _write_rest(files, handle, group, files.writev(handle, group))
 
 
-def _write_rest(files: Files, handle: int, pieces: Sequence[Buffer], written: int) -> None:
+def _write_rest(files: Files, handle: int, pieces: list[Buffer], written: int) -> None:
     """Go on after a short write."""
     rest = list(pieces)
     while rest:
@@ -125,12 +110,16 @@ def _write_rest(files: Files, handle: int, pieces: Sequence[Buffer], written: in
         written = files.writev(handle, rest)
 
 
-def _cut_back(files: Files, run: Run) -> None:
-    for part in reversed(run.parts):
-        path = part.segment.path()
-        if not files.exists(path):
-            continue
-        files.truncate(part.segment.opened().handle, part.position)
-        # Segments that the run itself began go with it; the log forgets them too.
-        if part is not run.parts[0]:
-            files.unlink(path)
+def cut_back(files: Files, run: Run, error: OSError) -> None:
+    """Make the files what they were before `run`, whose write ended in `error`. Raises CutFailed."""
+    try:
+        for part in reversed(run.parts):
+            path = part.segment.path()
+            if not files.exists(path):
+                continue
+            files.truncate(part.segment.opened().handle, part.position)
+            # Segments that the run itself began go with it; the log forgets them too.
+            if part is not run.parts[0]:
+                files.unlink(path)
+    except OSError as second:
+        raise CutFailed(f"{run.log.directory}: {error}; cutting the file back: {second}") from error

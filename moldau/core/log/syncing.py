@@ -62,11 +62,12 @@ class SyncRounds:
         self._root_handle = root_handle
         self._by_filesystem_at = filesystem_threshold(files, config)
         self._wanted: dict[PartitionLog, None] = {}
-        self._running: list[_Covered] | None = None
+        self.running: list[_Covered] | None = None
         self._started_ms = 0
         self._held: list[OpenFile] = []
         self._running_bytes = 0
         self._new_bytes = 0
+        self.unsynced_bytes = 0  # written, and waiting for a round to end
         self.stopped = False
         self.saves_epochs = True
         self.on_round: Callable[[], None] = _nothing
@@ -74,22 +75,18 @@ class SyncRounds:
         self.rounds = 0
 
     @property
-    def unsynced_bytes(self) -> int:
-        """Bytes that were written and wait for a round to end."""
-        return self._running_bytes + self._new_bytes
-
-    @property
     def idle(self) -> bool:
-        return self._running is None and not self._wanted
+        return self.running is None and not self._wanted
 
     def age_ms(self) -> int:
         """How long the running round has taken so far; 0 when none runs."""
-        return self._clock.monotonic_ms() - self._started_ms if self._running is not None else 0
+        return self._clock.monotonic_ms() - self._started_ms if self.running is not None else 0
 
     def add(self, log: PartitionLog, size: int) -> None:
         """`size` more bytes of `log` are written and wait for a round."""
         self._wanted[log] = None
         self._new_bytes += size
+        self.unsynced_bytes += size
 
     def request(self, log: PartitionLog) -> None:
         """Let the next round cover `log`."""
@@ -97,7 +94,7 @@ class SyncRounds:
 
     def start(self) -> None:
         """Begin a round over everything that waits for one, unless one runs."""
-        if not self._wanted or self._running is not None or self.stopped:
+        if not self._wanted or self.running is not None or self.stopped:
             return
         try:
             self._borrow(self._wanted)
@@ -106,7 +103,7 @@ class SyncRounds:
             return
         wanted, self._wanted = self._wanted, {}
         self._running_bytes, self._new_bytes = self._new_bytes, 0
-        self._running = [
+        self.running = [
             _Covered(log, log.written_offset, log.written_at, log.generation, log.leader_epochs.version)
             for log in wanted
         ]
@@ -164,7 +161,8 @@ class SyncRounds:
 
     def _done(self, _: object, failure: BaseException | None) -> None:
         self._give_back()
-        covered, self._running = self._running or [], None
+        covered, self.running = self.running or [], None
+        self.unsynced_bytes -= self._running_bytes
         self._running_bytes = 0
         if self.stopped:
             return

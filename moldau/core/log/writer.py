@@ -20,7 +20,8 @@ from moldau.core.base.errors import ErrorCode, InvariantBroken, Refusal
 from moldau.core.base.files import Files
 from moldau.core.base.workers import Worker
 from moldau.core.log.config import DirectoryConfig
-from moldau.core.log.run import CutFailed, Run, write_run
+from moldau.core.log.points import Exposure
+from moldau.core.log.run import CutFailed, Run, cut_back, write_run
 
 if TYPE_CHECKING:
     from moldau.core.log.partition_log import PartitionLog
@@ -33,6 +34,7 @@ CallSoon = Callable[[Callable[[], None]], object]
 
 # Making a file or a directory costs about as much as writing this many bytes.
 _OPEN_COST = 32 * 1024
+_COMPLAIN_MS = 10_000  # between two warnings about failed writes
 _STALLED = Refusal(ErrorCode.REQUEST_TIMED_OUT, "The disk does not keep up")
 
 
@@ -53,19 +55,22 @@ class LogWriter:
         self._in_flight_bytes = 0
         self._in_flight: dict[PartitionLog, None] = {}
         self._held: list[PartitionLog] = []
+        self._unsynced_max = config.unsynced_bytes_max
+        self._tight = config.scan_bytes_max // 2  # from here on every write is looked at
+        self._batch_bytes = config.checkpoint_batch_bytes
+        self._complained_ms: int | None = None
         self.offline = False
+        self.exposure = Exposure()
         self.durable_rounds: SyncRounds
         self.background_rounds: SyncRounds
-        self.on_progress: Callable[[PartitionLog, Run], None] = _ignore
+        self.on_checkpoint_due: Callable[[], None] = _nothing
         self.on_truncate: Callable[[PartitionLog, int], None] = _not_open
         self.on_start_moved: Callable[[PartitionLog, list[Segment]], None] = _not_open
         self.on_deleted: Callable[[PartitionLog], None] = _forget
         self.on_epoch: Callable[[PartitionLog], None] = _forget  # epochs of a page-cache log are to be saved
-        self.on_idle: Callable[[], None] = _nothing
-        self.exposed: Callable[[], int] = int  # what a start after a crash would have to scan
+        self.on_idle: Callable[[], None] | None = None  # while somebody waits for the end of all writes
         self.on_disk_failure: Callable[[str], None] = _complain
         self.logs: Callable[[], list[PartitionLog]] = list
-        self.bytes_written = 0
         self.writes = 0
         self.write_failures = 0
 
@@ -73,6 +78,11 @@ class LogWriter:
     def idle(self) -> bool:
         """Nothing gathered, nothing on the worker."""
         return not self._dirty and not self._held and not self._in_flight
+
+    @property
+    def bytes_written(self) -> int:
+        """Since the directory was opened."""
+        return self.exposure.written
 
     def touched(self, log: PartitionLog) -> None:
         """`log` began to gather: it is written at the end of this loop turn."""
@@ -101,47 +111,75 @@ class LogWriter:
             return
         dirty, self._dirty = self._dirty, []
         room = self._config.inline_write_bytes
-        if self.durable_rounds.age_ms() > self._config.slow_sync_ms:
+        durable = self.durable_rounds
+        if durable.running is not None and durable.age_ms() > self._config.slow_sync_ms:
             room = 0  # a write may have to wait for the sync that goes on
+        exposed = self.exposure.written - self.exposure.vouched + self._in_flight_bytes
         elsewhere: list[Run] = []
         for log in dirty:
             if log.in_flight is not None or log.deleted:
                 continue  # it comes again when that run is done
-            if self._has_to_wait(log):
+            if (exposed > self._tight or durable.unsynced_bytes > self._unsynced_max) and self._has_to_wait(
+                log, exposed
+            ):
                 if not log.held:
                     log.held = True
                     self._held.append(log)
                 continue
-            run = log.take_run()
-            if run is None:
+            size = log.gathered
+            if size == 0:
                 continue
-            room -= run.size + _OPEN_COST if run.makes_files else run.size
-            if room < 0:
-                elsewhere.append(run)
-                continue
-            try:
-                write_run(self._files, run)
-            except OSError as error:
-                self._failed(run, error)
-            except CutFailed as error:
-                self.on_disk_failure(str(error))
-                return
+            exposed += size
+            room -= size if log.segments[-1].file is not None else size + _OPEN_COST
+            if room >= 0:
+                self._write_here(log, size)
             else:
-                self._written(run)
+                elsewhere.append(log.take_run())
+            if self.offline:
+                return
         if elsewhere:
             self._submit(elsewhere)
-        self._watch_pending()
+        self._after_writes()
+
+    def _write_here(self, log: PartitionLog, size: int) -> None:
+        """Write the gather of `log` on the loop."""
+        batches = log.gathered_batches
+        run: Run | None = None
+        try:
+            if not log.write_gather():
+                run = log.take_run()
+                write_run(self._files, run)
+                log.run_written(run)
+        except OSError as error:
+            self._failed_here(log, run, error)
+        except CutFailed as error:
+            self.on_disk_failure(str(error))
+        else:
+            self._written(log, size, batches)
+
+    def _failed_here(self, log: PartitionLog, run: Run | None, error: OSError) -> None:
+        if run is None:
+            run = log.take_run()
+            try:
+                cut_back(self._files, run, error)
+            except CutFailed as second:
+                self.on_disk_failure(str(second))
+                return
+        self._failed(run, error)
+
+    def _after_writes(self) -> None:
+        if self._in_flight_bytes or self._held or self._stalled:
+            self._watch_pending()
         self.durable_rounds.start()
         self.background_rounds.start()
-        self.on_idle()
+        if self.on_idle is not None:
+            self.on_idle()
 
-    def _has_to_wait(self, log: PartitionLog) -> bool:
+    def _has_to_wait(self, log: PartitionLog, exposed: int) -> bool:
         """Whether a write now would leave too much for a sync, or for a start after a crash."""
-        config = self._config
-        if log.durable and self.durable_rounds.unsynced_bytes > config.unsynced_bytes_max:
+        if log.durable and self.durable_rounds.unsynced_bytes > self._unsynced_max:
             return True
-        exposed = self.exposed() + self._in_flight_bytes
-        return exposed > config.scan_bytes_max // 2 and exposed + log.gathered > config.scan_bytes_max
+        return exposed > self._tight and exposed + log.gathered > self._config.scan_bytes_max
 
     def release_held(self) -> None:
         """A sync round or a checkpoint ended: what waited for it is written now."""
@@ -150,7 +188,8 @@ class LogWriter:
             for log in held:
                 log.held = False
                 self.touched(log)
-        self._watch_pending()
+        if self._stalled:
+            self._watch_pending()
 
     def go_offline(self) -> None:
         """The disk failed: nothing is written any more."""
@@ -193,7 +232,8 @@ class LogWriter:
                 self.on_deleted(log)
                 continue
             if error is None:
-                self._written(run)
+                log.run_written(run)
+                self._written(log, run.size, run.batches)
             elif isinstance(error, OSError):
                 self._failed(run, error)
             else:
@@ -201,39 +241,35 @@ class LogWriter:
                 return
             if log.gathered:
                 self.touched(log)
-        self._watch_pending()
-        self.durable_rounds.start()
-        self.background_rounds.start()
-        self.on_idle()
+        self._after_writes()
 
-    def _written(self, run: Run) -> None:
-        log = run.log
-        log.run_written(run)
-        self.bytes_written += run.size
+    def _written(self, log: PartitionLog, size: int, batches: int) -> None:
+        """`size` more bytes of `log` are in its files."""
+        exposure = self.exposure
+        exposure.written += size
+        exposure.cost += size + batches * self._batch_bytes
         self.writes += 1
         if log.durable:
-            self.durable_rounds.add(log, run.size)
+            self.durable_rounds.add(log, size)
         else:
             if not log.leader_epochs.saved:
                 self.on_epoch(log)
             if log.rolled or log.flush_due():
                 self.background_rounds.request(log)
         log.rolled = False
-        self.on_progress(log, run)
+        if exposure.cost >= exposure.due:
+            self.on_checkpoint_due()
         if log.listener is not None:
             log.listener.on_written()
 
     def _failed(self, run: Run, error: OSError) -> None:
         log = run.log
         self.write_failures += 1
-        logger.warning(
-            "%s-%d: writing %d bytes at offset %d failed (%s); the producers are told to try again",
-            log.topic,
-            log.partition,
-            run.size,
-            log.written_offset,
-            errno.errorcode.get(error.errno or 0, str(error)),
-        )
+        now = self._clock.monotonic_ms()
+        if self._complained_ms is None or now - self._complained_ms >= _COMPLAIN_MS:
+            self._complained_ms = now
+            name = errno.errorcode.get(error.errno or 0, str(error))
+            logger.warning("%s: %d bytes could not be written: %s", log.directory, run.size, name)
         log.run_failed(run)
         if log.listener is not None:
             log.listener.on_failed(ErrorCode.KAFKA_STORAGE_ERROR)
@@ -264,10 +300,6 @@ def _write_all(files: Files, runs: list[Run]) -> list[Exception | None]:
         else:
             errors.append(None)
     return errors
-
-
-def _ignore(log: PartitionLog, run: Run) -> None:
-    """Nobody counts."""
 
 
 def _not_open(log: PartitionLog, _: object) -> None:

@@ -32,13 +32,11 @@ def content(run: Run) -> bytes:
 def test_the_first_run_makes_the_directory_with_its_topics_id() -> None:
     rig = Rig()
     _, run = gathered(rig)
-    assert run.makes_files
     assert run.batches == 3
     write_run(rig.files, run)
     assert rig.disk.list(DIRECTORY) == ["00000000000000000000.log", "partition.metadata"]
     assert uuid_text(TOPIC_ID).encode() in rig.disk.read_file(f"{DIRECTORY}/partition.metadata")
     assert rig.disk.read_file(f"{DIRECTORY}/00000000000000000000.log") == content(run)
-    assert not run.makes_files
 
 
 @pytest.mark.parametrize(("count", "size"), [(3, 10), (JOIN_PIECES, 10), (700, 1000)])
