@@ -40,6 +40,8 @@ class Slice(Protocol):
 
     def read(self) -> bytes: ...
 
+    def retain(self) -> None: ...
+
     def release(self) -> None: ...
 
 
@@ -78,7 +80,7 @@ class Outbox:
         self._loop = loop
         self._descriptor = descriptor
         self._cold = cold_reads
-        self._budget = budget  # counts what waits here; a connection that is over it gets no new answers
+        self._budget = budget  # counts what waits here, of all connections
         self._on_drained = on_drained
         self._on_broken = on_broken
         self.waiting: deque[Chunk] = deque()  # what was not taken yet; for others to look at only
@@ -86,6 +88,11 @@ class Outbox:
         self._waits_for = ""  # "", "socket", "disk" or "closed"
         self._watched = -1  # the duplicate that the loop watches
         self.waiting_bytes = 0  # bytes held in memory here; slices of files hold none
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """Changes as the peer takes what waits."""
+        return len(self.waiting), self._sent
 
     def write(self, data: bytes) -> None:
         """Send `data` behind whatever waits."""
@@ -104,7 +111,7 @@ class Outbox:
             self._sent = sent
         self.waiting.append(data)
         self.waiting_bytes += len(data)
-        self._budget.used += len(data)
+        self._budget.charge(len(data))
         if not self._waits_for:
             self._watch()
 
@@ -118,11 +125,10 @@ class Outbox:
             if len(chunks) == 1 and isinstance(chunks[0], bytes):
                 self.write(chunks[0])
                 return
-        for chunk in chunks:
-            self.waiting.append(chunk)
-            if isinstance(chunk, bytes):
-                self.waiting_bytes += len(chunk)
-                self._budget.used += len(chunk)
+        self.waiting.extend(chunks)
+        held = sum(len(chunk) for chunk in chunks if isinstance(chunk, bytes))
+        self.waiting_bytes += held
+        self._budget.charge(held)
         if not self._waits_for:
             self._go_on()
 
@@ -183,7 +189,11 @@ class Outbox:
         if self._waits_for == "socket":
             return
         if self._watched < 0:
-            self._watched = os.dup(self._descriptor)
+            try:
+                self._watched = os.dup(self._descriptor)
+            except OSError:  # the process has no descriptor left: better one connection less than a broken loop
+                self._broken()
+                return
         self._waits_for = "socket"
         self._loop.add_writer(self._watched, self._go_on)
 
@@ -200,6 +210,7 @@ class Outbox:
         """Have a cold stretch read by the pool for lagging readers; the slice stays referenced meanwhile."""
         self._unwatch()
         self._waits_for = "disk"
+        chunk.retain()
         handle = chunk.handle
         end = min(chunk.position + len(chunk), position + SEND_AT_ONCE)
 
@@ -212,6 +223,7 @@ class Outbox:
                 at += got
 
         def warm(_result: None, error: BaseException | None) -> None:
+            chunk.release()
             if self._waits_for != "disk":
                 return
             self._waits_for = ""
@@ -241,14 +253,17 @@ def is_warm(chunk: Slice, position: int) -> bool:
 
 
 def _copy_short(chunks: list[Chunk]) -> list[Chunk]:
-    """Neighbouring bytes and short warm slices become one piece: one write instead of several calls."""
+    """Neighbouring bytes and short warm slices become one piece: one write instead of several calls.
+
+    A slice that cannot be read stays one: sending it finds out why.
+    """
     merged: list[Chunk] = []
     run: list[bytes] = []
     for chunk in chunks:
         if isinstance(chunk, bytes):
             run.append(chunk)
-        elif len(chunk) <= COPY_MAX and is_warm(chunk, chunk.position):
-            run.append(chunk.read())
+        elif len(chunk) <= COPY_MAX and (data := _read_warm(chunk)) is not None:
+            run.append(data)
             chunk.release()
         else:
             if run:
@@ -258,6 +273,17 @@ def _copy_short(chunks: list[Chunk]) -> list[Chunk]:
     if run:
         merged.append(b"".join(run))
     return merged
+
+
+def _read_warm(chunk: Slice) -> bytes | None:
+    """The whole slice, or None if it is cold, or cannot be read."""
+    if not is_warm(chunk, chunk.position):
+        return None
+    try:
+        data = chunk.read()
+    except OSError:
+        return None
+    return data if len(data) == len(chunk) else None
 
 
 def release(chunks: Iterable[Chunk]) -> None:

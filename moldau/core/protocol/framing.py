@@ -95,6 +95,8 @@ def _parse_lenient(buffer: Buffer, start: int, end: int, flexible: bool) -> tupl
     """For a client id that is not UTF-8: each bad sequence becomes U+FFFD. `start` is at its length."""
     length = buffer[start] << 8 | buffer[start + 1]
     stop = start + 2 + length
+    if stop > end:
+        raise CorruptData("a client id is longer than its frame")
     client_id = str(buffer[start + 2 : stop], "utf-8", "replace")
     # The rest reads like the header of a client without an id.
     rest = bytes(HEAD.size) + _NULL + bytes(buffer[stop:end])

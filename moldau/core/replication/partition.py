@@ -7,6 +7,7 @@ The high watermark is the offset below which records are acknowledged and may be
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ log = logging.getLogger("moldau.replication")
 Wait = tuple[int, Settled, Any]
 
 NEVER_MS = 1 << 62
+FAILED = "somebody who waited for %s-%d failed"
 
 
 class Partition:
@@ -63,10 +65,13 @@ class Partition:
 
     def wait_committed(self, end_offset: int, who: Settled, part: Any) -> None:
         """Settle `who` once the high watermark has reached `end_offset`."""
+        waits = self._committed_waits
         if end_offset <= self.high_watermark:
             who.settled(part, ErrorCode.NONE)
-        else:
-            self._committed_waits.append((end_offset, who, part))
+        elif not waits or waits[-1][0] <= end_offset:
+            waits.append((end_offset, who, part))
+        else:  # a duplicate of an earlier batch: they stand in the order of their offsets
+            waits.insert(bisect_right(waits, end_offset, key=_end_offset), (end_offset, who, part))
 
     # -- what a coordinator's shard needs of its partition (`core.coordinators.shard.ShardLog`)
 
@@ -100,9 +105,7 @@ class Partition:
         waits = self._written_waits
         if waits:
             self._written_waits = [wait for wait in waits if wait[0] > written]
-            for end_offset, who, part in waits:
-                if end_offset <= written:
-                    who.settled(part, ErrorCode.NONE)
+            self._settle([wait for wait in waits if wait[0] <= written], ErrorCode.NONE)
         if not self.synced_only:
             self._advance(written)
 
@@ -113,20 +116,11 @@ class Partition:
     def on_failed(self, error: ErrorCode) -> None:
         """What was cut off or can no longer be promised fails; what was answered or still stands is kept."""
         stands = -1 if self.log.offline else self.log.end_offset
-        written, self._written_waits = self._written_waits, []
-        committed, self._committed_waits = self._committed_waits, deque()
-        for wait in written:
-            if wait[0] <= stands:
-                self._written_waits.append(wait)
-            else:
-                wait[1].settled(wait[2], error)
-        for wait in committed:
-            if wait[0] <= stands:
-                self._committed_waits.append(wait)
-            else:
-                wait[1].settled(wait[2], error)
-        for waiter in list(self.fetch_waiters):
-            waiter.advanced()
+        waits = [*self._written_waits, *self._committed_waits]
+        self._written_waits = [wait for wait in self._written_waits if wait[0] <= stands]
+        self._committed_waits = deque(wait for wait in self._committed_waits if wait[0] <= stands)
+        self._settle([wait for wait in waits if wait[0] > stands], error)
+        self._tell_fetchers()
 
     @property
     def waiting(self) -> bool:
@@ -135,26 +129,22 @@ class Partition:
 
     def expire(self, now_ms: int) -> None:
         """Answers whose time is up leave with REQUEST_TIMED_OUT: their batches stay appended."""
-        if self._committed_waits and any(wait[1].deadline_ms <= now_ms for wait in self._committed_waits):
-            late = [wait for wait in self._committed_waits if wait[1].deadline_ms <= now_ms]
-            self._committed_waits = deque(wait for wait in self._committed_waits if wait[1].deadline_ms > now_ms)
-            for _, who, part in late:
-                who.settled(part, ErrorCode.REQUEST_TIMED_OUT)
-        if self._written_waits and any(wait[1].deadline_ms <= now_ms for wait in self._written_waits):
-            late = [wait for wait in self._written_waits if wait[1].deadline_ms <= now_ms]
+        if not self.waiting:
+            return
+        waits = [*self._written_waits, *self._committed_waits]
+        late = [wait for wait in waits if wait[1].deadline_ms <= now_ms]
+        if late:
             self._written_waits = [wait for wait in self._written_waits if wait[1].deadline_ms > now_ms]
-            for _, who, part in late:
-                who.settled(part, ErrorCode.REQUEST_TIMED_OUT)
+            self._committed_waits = deque(wait for wait in self._committed_waits if wait[1].deadline_ms > now_ms)
+            self._settle(late, ErrorCode.REQUEST_TIMED_OUT)
 
     def close(self, code: ErrorCode) -> None:
         """The partition goes away: everyone who waits is told `code`."""
         waits = [*self._written_waits, *self._committed_waits]
         self._written_waits = []
         self._committed_waits = deque()
-        for _, who, part in waits:
-            who.settled(part, code)
-        for waiter in list(self.fetch_waiters):
-            waiter.advanced()
+        self._settle(waits, code)
+        self._tell_fetchers()
 
     def _advance(self, offset: int) -> None:
         if offset <= self.high_watermark:
@@ -163,7 +153,28 @@ class Partition:
         waits = self._committed_waits
         while waits and waits[0][0] <= offset:
             _, who, part = waits.popleft()
-            who.settled(part, ErrorCode.NONE)
+            try:
+                who.settled(part, ErrorCode.NONE)
+            except Exception:
+                log.exception(FAILED, self.topic, self.index)
         if self.fetch_waiters:
-            for waiter in list(self.fetch_waiters):
+            self._tell_fetchers()
+
+    def _settle(self, waits: list[Wait], code: ErrorCode) -> None:
+        """Tell each; what one of them makes of it must stop neither the others nor the log's writer, who calls."""
+        for _, who, part in waits:
+            try:
+                who.settled(part, code)
+            except Exception:
+                log.exception(FAILED, self.topic, self.index)
+
+    def _tell_fetchers(self) -> None:
+        for waiter in list(self.fetch_waiters):
+            try:
                 waiter.advanced()
+            except Exception:
+                log.exception(FAILED, self.topic, self.index)
+
+
+def _end_offset(wait: Wait) -> int:
+    return wait[0]

@@ -62,6 +62,7 @@ class Broker:
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._workers: list[ThreadWorker] = []
+        self._opened: list[LogDirectory] = []
         self._housekeeping_due_ms = 0
         self._random: Callable[[int], bytes] = os.urandom
 
@@ -70,9 +71,15 @@ class Broker:
         try:
             await self._start()
         except BaseException:
-            for worker in self._workers:
-                worker.close()
+            self._give_back()
             raise
+
+    def _give_back(self) -> None:
+        """Let go of threads, files and the directory's lock."""
+        for worker in self._workers:
+            worker.close()
+        for directory in self._opened:
+            directory.close()
 
     async def _start(self) -> None:
         config = self.configs.broker
@@ -89,6 +96,7 @@ class Broker:
         )
         self._directory.on_offline = lambda _problem: self.failed.set()
         self._directory.open()
+        self._opened.append(self._directory)
         self.controller = self._make_controller(path, identity)
         self.view = ConfigView(config.node_id, options(), self.configs.given)
         self.replicas = Replicas(config.node_id, self._directory, self.view.log_config)
@@ -108,7 +116,9 @@ class Broker:
             raise StorageError(f"{path}: the metadata cannot be written: {outcome.message or outcome.code.name}")
         await self._listen()
         status_log = StatusLog(config.status_log_interval_ms, self._status)
-        self._ticker = Ticker(self._loop, self._clock, [self._tick, status_log.tick])
+        # Each by itself: one that fails must not keep the others from their time.
+        ticks: list[Callable[[int], None]] = [self._connections.tick, self.replicas.tick, self.groups.tick]
+        self._ticker = Ticker(self._loop, self._clock, [*ticks, self._tick, status_log.tick])
         self._ticker.start()
 
     # -- building
@@ -186,6 +196,7 @@ class Broker:
             try:
                 port = await self._connections.listen(endpoint)
             except OSError as error:
+                self._connections.stop_listening()
                 raise StorageError(f"cannot listen on {endpoint}: {error.strerror or error}") from error
             self.endpoints.append(endpoint._replace(port=port))
 
@@ -204,9 +215,6 @@ class Broker:
             self.groups.on_partition_lost(partition.index)
 
     def _tick(self, now_ms: int) -> None:
-        self._connections.tick(now_ms)
-        self.replicas.tick(now_ms)
-        self.groups.tick(now_ms)
         self.controller.tick()
         if now_ms >= self._housekeeping_due_ms:
             self._housekeeping_due_ms = now_ms + HOUSEKEEPING_MS
@@ -219,12 +227,18 @@ class Broker:
     # -- stopping
 
     async def stop(self) -> bool:
-        """Drain, flush, let go; True if everything is on the disk and the clean marker is written."""
-        deadline_ms = self._clock.monotonic_ms() + self.configs.broker.shutdown_timeout_ms
+        """Drain, flush, let go; True if everything is on the disk and the clean marker is written.
+
+        Who does not take its answers has half of the time: the other half is the disk's.
+        """
+        allowed_ms = self.configs.broker.shutdown_timeout_ms
+        deadline_ms = self._clock.monotonic_ms() + allowed_ms
         self._ticker.stop()
         self._connections.stop_listening()
         self._connections.quiesce()
-        while (self.replicas.waiting or self._connections.untaken) and self._clock.monotonic_ms() < deadline_ms:
+        while self.replicas.waiting or self._connections.untaken:
+            if self._clock.monotonic_ms() >= deadline_ms - allowed_ms // 2:
+                break
             await asyncio.sleep(DRAIN_STEP_S)
         self.replicas.close(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self._connections.close()
@@ -234,9 +248,7 @@ class Broker:
         except TimeoutError:
             log.error("the flush did not end in time: the next start will check the logs")
             return False  # a disk that hangs would hold the workers, and their threads do not outlive us anyway
-        for worker in self._workers:
-            worker.close()
-        self._directory.close()
+        self._give_back()
         return clean
 
 

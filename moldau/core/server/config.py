@@ -48,7 +48,11 @@ class BrokerConfig:
         "num.partitions", 1, at_least=1, at_most=INT_MAX, doc="Partitions of a topic made without a number of its own."
     )
     default_replication_factor: int = option(
-        "default.replication.factor", 1, at_least=1, at_most=INT_MAX, doc="Replicas of a topic made without a number of its own."
+        "default.replication.factor",
+        1,
+        at_least=1,
+        at_most=INT_MAX,
+        doc="Replicas of a topic made without a number of its own.",
     )
     auto_create_topics_enable: bool = option(
         "auto.create.topics.enable", True, doc="Make a topic when a client asks for its metadata."
@@ -57,7 +61,11 @@ class BrokerConfig:
         "socket.request.max.bytes", 100 * MIB, at_least=1, at_most=INT_MAX, doc="The largest request, in bytes."
     )
     socket_listen_backlog_size: int = option(
-        "socket.listen.backlog.size", 512, at_least=1, at_most=INT_MAX, doc="Connections the kernel holds before we accept them."
+        "socket.listen.backlog.size",
+        512,
+        at_least=1,
+        at_most=INT_MAX,
+        doc="Connections the kernel holds before we accept them.",
     )
     max_connections: int = option(
         "max.connections", 10_000, at_least=0, at_most=INT_MAX, doc="Connections of all listeners together."
@@ -81,7 +89,7 @@ class BrokerConfig:
         "moldau.send.budget.bytes",
         256 * MIB,
         at_least=MIB,
-        doc="Bytes of answers that slow readers have not taken; past it they are not served until they do.",
+        doc="Bytes of answers that were not taken; past it the connection that holds the most of them is closed.",
     )
     pipeline_max_answers: int = option(
         "moldau.pipeline.max.answers",

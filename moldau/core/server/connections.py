@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("moldau.server")
 
 REFUSAL_LOG_INTERVAL_S = 10.0
+SWEEP_MS = 500
 
 
 class Connections:
@@ -27,8 +28,10 @@ class Connections:
     __slots__ = (
         "_by_host",
         "_last_refusal_logged",
+        "_relieving",
         "_servers",
         "_sessions",
+        "_sweep_due_ms",
         "answer_bytes_max",
         "answers_max",
         "cold_reads",
@@ -47,6 +50,7 @@ class Connections:
         self.cold_reads = cold_reads
         self.pool = ReceivePool(Budget(config.receive_budget_bytes), config.socket_request_max_bytes)
         self.send_budget = Budget(config.send_budget_bytes)
+        self.send_budget.on_exceeded = self._too_much_held
         self.answers_max = config.pipeline_max_answers
         self.answer_bytes_max = config.pipeline_max_bytes
         self.now_ms = services.clock.monotonic_ms()
@@ -55,6 +59,8 @@ class Connections:
         self._by_host: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
         self._last_refusal_logged = -REFUSAL_LOG_INTERVAL_S
+        self._relieving = False
+        self._sweep_due_ms = self.now_ms
 
     @property
     def count(self) -> int:
@@ -109,19 +115,36 @@ class Connections:
             self._last_refusal_logged = now
             log.warning("refused a connection from %s: %d are open, the limit is reached", host, len(self._sessions))
 
+    # -- memory
+
+    def _too_much_held(self) -> None:
+        """Answers that nobody takes use up their budget: relieve it once this turn of the loop is over."""
+        if not self._relieving:
+            self._relieving = True
+            self.services.loop.call_soon(self._relieve)
+
+    def _relieve(self) -> None:
+        """End those who hold the most, so that all others are served on."""
+        self._relieving = False
+        while self.send_budget.exceeded and self._sessions:
+            session = max(self._sessions, key=_held_bytes)
+            if not session.held_bytes:
+                break
+            log.warning("closing %s: %d bytes of answers wait for it", session.peer_host, session.held_bytes)
+            session.drop()
+
     # -- time
 
     def tick(self, now_ms: int) -> None:
         """End connections whose half-sent request stalls, and those silent for too long."""
         self.now_ms = now_ms
-        config = self.services.config
-        stall_before = now_ms - config.frame_stall_timeout_ms
-        idle_before = now_ms - config.connections_max_idle_ms
+        if now_ms < self._sweep_due_ms:
+            return
+        self._sweep_due_ms = now_ms + SWEEP_MS
         for session in list(self._sessions):
-            if session.stalled and session.last_active_ms < stall_before:
-                log.info("closing %s: its request stalled", session.peer_host)
-                session.close()
-            elif session.last_active_ms < idle_before and config.connections_max_idle_ms >= 0 and session.idle:
+            why = session.overdue(now_ms)
+            if why:
+                log.info("closing %s: %s", session.peer_host, why)
                 session.close()
 
     # -- ends
@@ -141,3 +164,7 @@ class Connections:
         """End every connection."""
         for session in list(self._sessions):
             session.close()
+
+
+def _held_bytes(session: Session) -> int:
+    return session.held_bytes

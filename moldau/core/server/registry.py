@@ -12,6 +12,7 @@ from typing import Any
 
 from moldau.core.protocol import codec
 from moldau.core.protocol.registry import APIS, Api
+from moldau.core.protocol.schema import schema_of
 from moldau.core.server import handlers
 
 Handler = Callable[[Any, Any, int], Any]
@@ -32,6 +33,8 @@ class Endpoint:
         "encode",
         "encode_chunks",
         "handle",
+        "has_error_code",
+        "has_error_message",
         "request_flexible",
         "response_flexible",
         "version",
@@ -46,6 +49,9 @@ class Endpoint:
         chunks = api.key == FETCH
         self.encode: Callable[[Any], bytes] | None = None if chunks else codec.encoder(api.response, version)
         self.encode_chunks: Callable[[Any], list[Any]] = codec.chunk_encoder(api.response, version) if chunks else list
+        places = {field.name for field in schema_of(api.response).fields if field.versions.covers(version)}
+        self.has_error_code = "error_code" in places
+        self.has_error_message = "error_message" in places
         self.request_flexible = api.flexible_request(version)
         self.response_flexible = api.flexible_response(version)
 

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from moldau.core.base.errors import ConfigError
 from moldau.core.server.broker import Broker
 from moldau.core.server.configs import Configs, configs_from
 
@@ -20,6 +22,8 @@ EXIT_FAILED = 1
 # A young collection costs ten microseconds or so; rarer ones keep long pauses off the data path, whose own objects
 # hold no cycles.
 GC_THRESHOLDS = (50_000, 20, 100)
+
+FILES_WANTED = 1 << 20
 
 log = logging.getLogger("moldau.server")
 
@@ -34,6 +38,7 @@ def serve(settings: Mapping[str, str]) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    allow_many_files()
     with asyncio.Runner(loop_factory=loop_factory(configs.broker.loop)) as runner:
         return runner.run(_serve(configs))
 
@@ -45,10 +50,18 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
             import uvloop
         except ImportError:
             if name == "uvloop":
-                raise
+                raise ConfigError("moldau.event.loop is uvloop, which is not installed: pip install uvloop") from None
         else:
             return uvloop.new_event_loop
     return asyncio.new_event_loop
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files as far as the system lets us: connections and partitions each hold one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(configs: Configs) -> int:

@@ -2,26 +2,28 @@
 
 Requests are decided in the call that received them. An answer that waits (long poll, join, sync) does not stop
 the next ones from being decided; theirs are held behind it, up to a bound, then reading pauses. So does it
-while the peer does not take its answers, or while a shared budget is used up.
+while the peer does not take its answers, or while the budget for unfinished frames is used up.
 
-Never here: what a request means (handlers) and how bytes leave (`core.net.outbox`).
+After something that cannot be answered (a frame that is none, an API that is not served, acks=0 that failed)
+nothing more is decided, and the connection closes once all that was asked before is answered.
+
+Never here: what a request means (handlers), the order of answers (`answers.py`), how bytes leave (`core.net.outbox`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from moldau.core.base.errors import CorruptData, ErrorCode, KafkaError, MoldauError
 from moldau.core.base.pending import Pending
-from moldau.core.net.outbox import Outbox, release
+from moldau.core.net.outbox import Outbox
 from moldau.core.net.receive import SIZE, Unfinished, impossible_size
-from moldau.core.protocol.codec import CannotEncode
-from moldau.core.protocol.framing import HEAD, HeaderReader, parse_request_header, response_chunks, response_frame
+from moldau.core.protocol.framing import HEAD, HeaderReader, parse_request_header
 from moldau.core.protocol.messages.api_versions import ApiVersion
 from moldau.core.protocol.registry import API_VERSIONS_KEY
+from moldau.core.server.answers import Answers
 from moldau.core.server.context import Context
 from moldau.core.server.registry import Endpoint
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("moldau.server")
 
 SIZE_BYTES = SIZE.size
+TURN_MAX = 256  # requests of one connection that are decided before others have their turn
 _unpack_size = SIZE.unpack_from
 _unpack_head = HEAD.unpack_from
 HEAD_BYTES = HEAD.size
@@ -52,16 +55,17 @@ class Session(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_admitted",
+        "_answers",
         "_backlog",
         "_closed",
         "_connections",
         "_ctx",
+        "_finishing",
         "_headers",
-        "_held_bytes",
-        "_on_complete",
+        "_in_line",
+        "_mark",
         "_outbox",
         "_paused",
-        "_queue",
         "_table",
         "_transport",
         "_unfinished",
@@ -76,18 +80,17 @@ class Session(asyncio.BufferedProtocol):
         self.listener_name = listener_name
         self._transport: asyncio.Transport
         self._ctx: Context
+        self._answers: Answers
         self._outbox: Outbox
         self._unfinished: Unfinished | None = None
+        self._in_line = False  # the unfinished frame waits for room in the budget
         self._backlog = b""  # whole and partial frames that came while reading was about to pause
-        # (Pending, correlation id, endpoint) or (encoded chunks, 0, None), oldest first. The first one is always a
-        # Pending that is not done: nothing is held unless something waits.
-        self._queue: deque[tuple[Any, int, Any]] = deque()
-        self._held_bytes = 0
         self._headers = HeaderReader()
         self._paused = False
         self._admitted = False
-        self._closed = False  # or about to be
-        self._on_complete = self._drain
+        self._closed = False  # nothing more is decided
+        self._finishing = False  # the connection closes once all is answered
+        self._mark = (0, 0)
         self.peer_host = ""
         self.last_active_ms = 0
 
@@ -105,62 +108,64 @@ class Session(asyncio.BufferedProtocol):
             return
         self._admitted = True
         services = self._connections.services
-        self.last_active_ms = services.clock.monotonic_ms()
+        self.last_active_ms = self._connections.now_ms
         self._ctx = Context(services, self.listener_name, self.peer_host, (str(local[0]), int(local[1])))
+        budget = self._connections.send_budget
         self._outbox = Outbox(
             services.loop,
             transport.get_extra_info("socket").fileno(),
             self._connections.cold_reads,
-            self._connections.send_budget,
-            self._resume_if_clear,
+            budget,
+            self._less_waits,
             self._abort,
         )
+        self._answers = Answers(self._outbox, budget, self._less_waits, self._abort)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._closed = True
-        if not self._admitted:
-            return
-        self._outbox.close()
-        if self._unfinished is not None:
-            self._unfinished.close()
-            self._unfinished = None
-        for answer, correlation, endpoint in self._queue:
-            if endpoint is None:
-                release(answer)
-            elif answer.done:
-                release(self._encode(answer.value, correlation, endpoint))
-            else:
-                answer.abandon()
-        self._queue.clear()
-        self._connections.left(self)
+        if self._admitted:
+            self._connections.left(self)
+            self._let_go()
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         unfinished = self._unfinished
         if unfinished is None:
-            return self._connections.pool.shared_view
+            return self._connections.pool.room
         return unfinished.view()
 
     def buffer_updated(self, size: int) -> None:
-        try:
-            if self._unfinished is None:
-                self._receive(self._connections.pool.shared_view, size)
-            else:
-                self._receive_more(self._unfinished, size)
-        except CorruptData as error:
-            log.info("closing %s: %s", self.peer_host, error)
-            self._abort()
+        if self._unfinished is None:
+            self._take_in(self._connections.pool.shared_view, size)
+        else:
+            self._take_in(None, size)
 
     def eof_received(self) -> bool:
+        self._closed = True
         return False  # half-closed connections are closed: nobody reads the answers of ours that way
 
     # -- receiving
 
+    def _take_in(self, view: memoryview | None, size: int) -> None:
+        """Receive into the unfinished frame (None), or from `view`: the border that no error passes."""
+        try:
+            if view is None:
+                self._receive_more(size)
+            else:
+                self._receive(view, size)
+        except CorruptData as error:
+            log.info("closing %s: %s", self.peer_host, error)
+            self._finish()
+        except Exception:
+            log.exception("closing %s", self.peer_host)
+            self._abort()
+
     def _receive(self, view: memoryview, end: int) -> None:
         """Cut whole frames from `view` and decide them; what is left becomes an `Unfinished`."""
         at = 0
-        connections = self._connections
+        connections, answers, outbox = self._connections, self._answers, self._outbox
         self.last_active_ms = connections.now_ms
         frame_max = connections.pool.frame_max
+        left = TURN_MAX
         while end - at >= SIZE_BYTES:
             (size,) = _unpack_size(view, at)
             if not 0 < size <= frame_max:
@@ -173,15 +178,21 @@ class Session(asyncio.BufferedProtocol):
             self._decide(view, start, at)
             if self._closed:
                 return
-            if (self._queue or self._outbox.waiting or connections.quiescing) and self._must_wait():
-                self._backlog = bytes(view[at:end])
-                self._pause()
+            left -= 1
+            if (answers.queue or outbox.waiting or connections.quiescing) and self._must_wait():
+                self._put_off(view[at:end])
+                return
+            if left == 0 and at < end:
+                self._put_off(view[at:end])
+                connections.services.loop.call_soon(self._resume_if_clear)
                 return
         if at < end:
-            self._unfinished = Unfinished(self._connections.pool, view[at:end])
+            self._unfinished = Unfinished(connections.pool, view[at:end])
             self._make_room()
 
-    def _receive_more(self, unfinished: Unfinished, size: int) -> None:
+    def _receive_more(self, size: int) -> None:
+        unfinished = self._unfinished
+        assert unfinished is not None
         unfinished.received(size)
         self.last_active_ms = self._connections.now_ms
         if not unfinished.complete:
@@ -199,16 +210,25 @@ class Session(asyncio.BufferedProtocol):
 
     def _make_room(self) -> None:
         """Reserve the next bytes of the unfinished frame, or stop reading until the budget has them."""
-        unfinished = self._unfinished
-        if self._closed or unfinished is None:
-            return
-        if unfinished.reserve():
-            if self._paused and not self._must_wait():
-                self._paused = False
-                self._transport.resume_reading()
-            return
+        if self._unfinished is not None and not self._unfinished.reserve():
+            self._in_line = True
+            self._pause()
+            self._connections.pool.budget.wait(self._has_room)
+
+    def _has_room(self) -> bool:
+        """Bytes came back to the budget: whether they are enough to go on."""
+        if self._unfinished is not None and not self._unfinished.reserve():
+            return False
+        self._in_line = False
+        self._resume_if_clear()
+        return True
+
+    def _put_off(self, rest: memoryview) -> None:
+        """Stop reading; what came already waits."""
+        if rest:
+            self._backlog = bytes(rest)
+            self._connections.pool.charge(len(rest))
         self._pause()
-        self._connections.pool.budget.wait(self._make_room)
 
     # -- deciding
 
@@ -234,7 +254,7 @@ class Session(asyncio.BufferedProtocol):
             answer = self._refused(endpoint, error.code, error.message)
         except CloseConnection as error:
             log.info("closing %s: %s", self.peer_host, error)
-            self._close()
+            self._finish()
             return
         except Exception:
             log.exception("%s failed", endpoint.api.name)
@@ -243,21 +263,19 @@ class Session(asyncio.BufferedProtocol):
             return
         if isinstance(answer, Pending):
             if not answer.done:
-                self._queue.append((answer, correlation, endpoint))
-                answer.then(self._on_complete)
+                self._answers.wait(answer, correlation, endpoint)
                 return
             answer = answer.value
-        self._queue_or_send(answer, correlation, endpoint)
+        self._answers.give(answer, correlation, endpoint)
 
     def _refused(self, endpoint: Endpoint, code: ErrorCode, message: str | None) -> Any:
         """An answer that is nothing but an error, where the API has a place for it; else the connection closes."""
-        response = endpoint.api.response
-        if not hasattr(response, "error_code"):
-            self._close()
+        if not endpoint.has_error_code:
+            self._finish()
             return NO_ANSWER
-        answer = response()
+        answer = endpoint.api.response()
         answer.error_code = code
-        if message is not None and hasattr(answer, "error_message"):
+        if message is not None and endpoint.has_error_message:
             answer.error_message = message
         return answer
 
@@ -265,7 +283,7 @@ class Session(asyncio.BufferedProtocol):
         """Kafka answers only ApiVersions of an unknown version (with version 0 and error 35); all else closes."""
         if key != API_VERSIONS_KEY:
             log.info("closing %s: API %d version %d is not served", self.peer_host, key, version)
-            self._close()
+            self._finish()
             return
         parse_request_header(*frame, self._table.flexible_request(key, version))
         oldest = self._table.ready.get(key << 16) or self._table.resolve(key, 0)
@@ -273,74 +291,7 @@ class Session(asyncio.BufferedProtocol):
         answer = oldest.api.response()
         answer.error_code = ErrorCode.UNSUPPORTED_VERSION
         answer.api_keys = [ApiVersion(key, oldest.api.min_version, oldest.api.max_version)]
-        self._queue_or_send(answer, correlation, oldest)
-
-    # -- answering
-
-    def _queue_or_send(self, answer: Any, correlation: int, endpoint: Endpoint) -> None:
-        if self._queue:
-            self._hold(answer, correlation, endpoint)
-        else:
-            self._send(answer, correlation, endpoint)
-
-    def _hold(self, answer: Any, correlation: int, endpoint: Endpoint) -> None:
-        """Keep an answer behind one that waits, encoded: its bytes are what the pipeline bound counts."""
-        chunks = self._encode(answer, correlation, endpoint)
-        self._held_bytes += sum(len(chunk) for chunk in chunks if isinstance(chunk, bytes))
-        self._queue.append((chunks, 0, None))
-
-    def _send(self, answer: Any, correlation: int, endpoint: Endpoint) -> None:
-        chunks = self._encode(answer, correlation, endpoint)
-        if len(chunks) == 1:
-            self._outbox.write(chunks[0])
-        elif chunks:
-            self._outbox.write_chunks(chunks)
-
-    def _encode(self, answer: Any, correlation: int, endpoint: Endpoint) -> list[Any]:
-        """The whole frame of an answer: bytes, and slices of files where it holds records."""
-        encode = endpoint.encode
-        try:
-            if encode is None:
-                return response_chunks(correlation, endpoint.encode_chunks(answer), endpoint.response_flexible)
-            body = answer if type(answer) is bytes else encode(answer)
-        except CannotEncode:
-            log.exception("an answer of %s does not fit version %d", endpoint.api.name, endpoint.version)
-            self._abort()
-            return []
-        return [response_frame(correlation, body, endpoint.response_flexible)]
-
-    def _drain(self, _value: Any) -> None:
-        """A waiting answer came: send it and all that are ready behind it, in order."""
-        if self._closed:
-            return
-        queue = self._queue
-        if len(queue) == 1:
-            answer, correlation, endpoint = queue.popleft()
-            ready = self._encode(answer.value, correlation, endpoint)
-        else:
-            ready = self._ready()
-        if len(ready) == 1:
-            self._outbox.write(ready[0])
-        elif ready:
-            self._outbox.write_chunks(ready)
-        if self._paused:
-            self._resume_if_clear()
-
-    def _ready(self) -> list[Any]:
-        """What may leave now, from the front of the queue; neighbouring bytes in one piece."""
-        queue = self._queue
-        ready: list[Any] = []
-        while queue:
-            answer, correlation, endpoint = queue[0]
-            if endpoint is None:
-                self._held_bytes -= sum(len(chunk) for chunk in answer if isinstance(chunk, bytes))
-                ready.extend(answer)
-            elif answer.done:
-                ready.extend(self._encode(answer.value, correlation, endpoint))
-            else:
-                break
-            queue.popleft()
-        return ready
+        self._answers.give(answer, correlation, oldest)
 
     # -- backpressure
 
@@ -349,37 +300,34 @@ class Session(asyncio.BufferedProtocol):
         connections = self._connections
         if self._outbox.waiting or connections.quiescing:
             return True
-        if connections.send_budget.exceeded:
-            connections.send_budget.wait(self._resume_if_clear)
-            return True
-        return len(self._queue) > connections.answers_max or self._held_bytes > connections.answer_bytes_max
+        answers = self._answers
+        return len(answers.queue) > connections.answers_max or answers.held_bytes > connections.answer_bytes_max
 
     def _pause(self) -> None:
         if not self._paused and not self._closed:
             self._paused = True
             self._transport.pause_reading()
 
+    def _less_waits(self) -> None:
+        """Less waits than before: go on, or make an end."""
+        if self._finishing:
+            self._finish()
+        else:
+            self._resume_if_clear()
+
     def _resume_if_clear(self) -> None:
         """Go on with what came before reading paused, then read again."""
-        if not self._paused or self._closed or self._must_wait():
+        if not self._paused or self._closed or self._in_line or self._must_wait():
             return
+        self._paused = False
         backlog, self._backlog = self._backlog, b""
         if backlog:
-            self._paused = False
-            try:
-                self._receive(memoryview(backlog), len(backlog))
-            except CorruptData as error:
-                log.info("closing %s: %s", self.peer_host, error)
-                self._abort()
-                return
+            self._connections.pool.give_back(len(backlog))
+            self._take_in(memoryview(backlog), len(backlog))
             if self._paused or self._closed:
                 return
-            self._transport.resume_reading()
-        elif self._unfinished is not None:
-            self._make_room()
-        else:
-            self._paused = False
-            self._transport.resume_reading()
+        self.last_active_ms = self._connections.now_ms
+        self._transport.resume_reading()
 
     # -- ends
 
@@ -393,23 +341,71 @@ class Session(asyncio.BufferedProtocol):
         return bool(self._outbox.waiting)
 
     @property
-    def idle(self) -> bool:
-        """Nothing is being answered or received."""
-        return not self._queue and self._unfinished is None and not self._outbox.waiting
+    def held_bytes(self) -> int:
+        """Bytes of answers in memory: held behind one that waits, or not taken."""
+        return self._answers.held_bytes + self._outbox.waiting_bytes
 
-    @property
-    def stalled(self) -> bool:
-        """A request began and is not whole."""
-        return self._unfinished is not None
+    def overdue(self, now_ms: int) -> str:
+        """Why the connection is to be ended by now; empty when it is not."""
+        config = self._connections.services.config
+        stall_ms, idle_ms = config.frame_stall_timeout_ms, config.connections_max_idle_ms
+        mark = self._outbox.mark
+        if mark != self._mark:
+            self._mark = mark
+            self.last_active_ms = now_ms
+        silent_ms = now_ms - self.last_active_ms
+        unfinished = self._unfinished
+        if unfinished is not None and not self._paused:
+            if silent_ms > stall_ms:
+                return "its request stalled"
+            if unfinished.too_slow(now_ms, stall_ms):
+                return "its request comes too slowly while others wait for room"
+        if self._finishing and silent_ms > stall_ms:
+            return "its last answers were not taken"
+        return "it was silent" if 0 <= idle_ms < silent_ms else ""
 
     def close(self) -> None:
-        """End the connection from our side."""
-        self._close()
-
-    def _close(self) -> None:
-        self._closed = True
+        """End the connection from our side, whatever waits."""
+        self._closed = self._answers.closed = True
+        self._finishing = False
         self._transport.close()
 
-    def _abort(self) -> None:
+    def drop(self) -> None:
+        """End the connection and free at once what it holds."""
+        self._abort()
+        self._let_go()
+
+    def _finish(self) -> None:
+        """Decide nothing more; close once what was decided is answered and taken."""
         self._closed = True
+        self._drop_input()
+        if self._answers.queue or self._outbox.waiting:
+            self._finishing = self._paused = True
+            self._transport.pause_reading()
+        else:
+            self._finishing = False
+            self._transport.close()
+
+    def _abort(self) -> None:
+        self._closed = self._answers.closed = True
+        self._finishing = False
         self._transport.abort()
+
+    def _drop_input(self) -> None:
+        """What came and was not decided is not looked at any more."""
+        pool = self._connections.pool
+        if self._in_line:
+            self._in_line = False
+            pool.budget.leave_line(self._has_room)
+        if self._unfinished is not None:
+            self._unfinished.close()
+            self._unfinished = None
+        if self._backlog:
+            pool.give_back(len(self._backlog))
+            self._backlog = b""
+
+    def _let_go(self) -> None:
+        """Free everything that is held."""
+        self._outbox.close()
+        self._drop_input()
+        self._answers.close()

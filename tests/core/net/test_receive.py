@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moldau.core.base.errors import CorruptData
-from moldau.core.net.receive import FIRST_BYTES, POOLED_BYTES, SIZE, Budget, ReceivePool, Unfinished, frame_size
+from moldau.core.base.options import KIB, MIB
+from moldau.core.net.receive import (
+    FAIR_BYTES,
+    FIRST_BYTES,
+    POOLED_BYTES,
+    SCARCE_BYTES,
+    SIZE,
+    Budget,
+    ReceivePool,
+    Unfinished,
+    frame_size,
+)
 
 FRAME_MAX = 100 << 20
 
@@ -71,14 +84,131 @@ def test_an_impossible_size_is_corrupt(size: int) -> None:
         frame_size(bytearray(SIZE.pack(size)), 0, FRAME_MAX)
 
 
-def test_who_gets_no_budget_waits_and_is_called_when_bytes_come_back() -> None:
+def small_pool(limit: int, frame_max: int) -> ReceivePool:
+    return ReceivePool(Budget(limit), frame_max)
+
+
+def begin(pool: ReceivePool, size: int, come: int) -> Unfinished:
+    """A frame of `size` bytes of which `come` came, in one piece."""
+    return Unfinished(pool, memoryview(SIZE.pack(size) + bytes(come)))
+
+
+def test_bytes_that_came_are_counted_even_beyond_the_budget() -> None:
+    pool = small_pool(64 * KIB, 32 * KIB)
+    frames = [begin(pool, 32 * KIB, 10 * KIB) for _ in range(8)]
+    assert pool.budget.used >= 80 * KIB
+    assert pool.budget.exceeded
+    assert len(pool.room) == SCARCE_BYTES, "from now on everybody sends small pieces"
+    for frame in frames:
+        frame.close()
+    assert pool.budget.used == 0
+    assert len(pool.room) == len(pool.shared)
+
+
+def test_a_buffer_is_no_larger_than_what_came_when_the_budget_is_short() -> None:
+    pool = small_pool(64 * KIB, 32 * KIB)
+    kept = begin(pool, 32 * KIB, 8 * KIB)
+    before = pool.budget.used
+    frame = begin(pool, 32 * KIB, 10 * KIB)
+    assert pool.budget.used - before == 10 * KIB + SIZE.size
+    kept.close()
+    frame.close()
+
+
+def test_one_frame_at_a_time_may_use_what_is_kept_back() -> None:
+    pool = small_pool(64 * KIB, 32 * KIB)
+    first, second, third = (begin(pool, 30 * KIB, FIRST_BYTES - SIZE.size) for _ in range(3))
+    assert first.reserve()
+    assert pool.budget.used == 2 * FIRST_BYTES + 16 * KIB
+    assert second.reserve(), "beyond the common part, but nobody else is"
+    assert not third.reserve()
+    second.close()
+    assert third.reserve()
+    first.close()
+    third.close()
+    assert pool.budget.used == 0
+
+
+def test_a_frame_larger_than_the_budget_comes_through_by_itself() -> None:
+    pool = small_pool(64 * KIB, MIB)
+    content = bytes(MIB)
+    frame = Unfinished(pool, memoryview(SIZE.pack(MIB)))
+    feed(frame, content, [65_536])
+    assert frame.complete
+    frame.close()
+    assert pool.budget.used == 0
+
+
+def test_a_pooled_buffer_is_counted_as_what_it_is() -> None:
+    pool = pool_of()
+    pool.release(bytearray(POOLED_BYTES))
+    frame = begin(pool, 10 * KIB, FIRST_BYTES - SIZE.size)
+    assert frame.reserve()
+    assert pool.budget.used == POOLED_BYTES
+    frame.close()
+    assert pool.budget.used == 0
+
+
+def test_those_who_wait_are_served_in_their_order() -> None:
+    budget = Budget(100)
+    budget.charge(100)
+    calls: list[str] = []
+    needs = {"a": 50, "b": 10}
+
+    def waiter(name: str) -> Callable[[], bool]:
+        def retry() -> bool:
+            calls.append(name)
+            return budget.limit - budget.used >= needs[name]
+
+        return retry
+
+    first, second = waiter("a"), waiter("b")
+    budget.wait(first)
+    budget.wait(second)
+    assert budget.contended
+    budget.give_back(20)
+    assert calls == ["a"], "the second would have room, but was not first"
+    budget.give_back(30)
+    assert calls == ["a", "a", "b"]
+    assert not budget.contended
+
+
+def test_who_leaves_the_line_is_not_called() -> None:
     budget = Budget(100)
     calls: list[str] = []
-    assert budget.take(80)
-    assert not budget.take(30)
-    budget.wait(lambda: calls.append("again"))
+
+    def retry() -> bool:
+        calls.append("called")
+        return True
+
+    budget.wait(retry)
+    budget.leave_line(retry)
+    budget.give_back(0)
     assert calls == []
-    budget.give_back(80)
-    assert calls == ["again"]
-    assert budget.take(500)  # alone, even a frame larger than the budget gets through
-    assert budget.exceeded
+
+
+def test_a_budget_tells_when_it_is_exceeded() -> None:
+    budget = Budget(100)
+    told: list[int] = []
+    budget.on_exceeded = lambda: told.append(budget.used)
+    budget.charge(100)
+    budget.charge(1)
+    assert told == [101]
+
+
+def test_a_frame_that_drips_is_too_slow_only_while_others_wait() -> None:
+    pool = pool_of()
+    frame = begin(pool, MIB, 100)
+    assert not frame.too_slow(0, 1000)
+    assert not frame.too_slow(100_000, 1000)
+    pool.budget.wait(lambda: False)
+    assert not frame.too_slow(100_500, 1000)
+    assert frame.too_slow(101_001, 1000)
+    fair = begin(pool, MIB, 100)
+    assert not fair.too_slow(0, 1000)
+    feed(fair, bytes(FAIR_BYTES), [65_536])
+    assert not fair.too_slow(1001, 1000)
+    assert not fair.too_slow(2001, 1000)
+    assert fair.too_slow(2002, 1000)
+    for each in (frame, fair):
+        each.close()
