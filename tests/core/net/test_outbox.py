@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from moldau.core.base.workers import InlineWorker
+from moldau.core.base.workers import Done, Work
+from moldau.core.net import outbox as module
 from moldau.core.net.outbox import COPY_MAX, Outbox
 from moldau.core.net.receive import Budget
 
@@ -31,8 +32,29 @@ class Piece:
     def read(self) -> bytes:
         return os.pread(self.handle, self.length, self.position)
 
+    def retain(self) -> None:
+        self.released -= 1
+
     def release(self) -> None:
         self.released += 1
+
+
+class Held:
+    """A worker that does nothing until told."""
+
+    def __init__(self) -> None:
+        self.works: list[tuple[Work, Done]] = []
+
+    def submit(self, work: Work, done: Done) -> None:
+        self.works.append((work, done))
+
+    def run(self) -> None:
+        for work, done in self.works:
+            done(work(), None)
+        self.works.clear()
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 class Ends:
@@ -40,6 +62,7 @@ class Ends:
 
     def __init__(self) -> None:
         self.near, self.far = socket.socketpair()
+        self.cold = Held()
         self.near.setblocking(False)
         self.far.setblocking(False)
         self.budget = Budget(1 << 20)
@@ -47,7 +70,7 @@ class Ends:
         self.outbox = Outbox(
             asyncio.get_running_loop(),
             self.near.fileno(),
-            InlineWorker(),
+            self.cold,
             self.budget,
             lambda: self.events.append("drained"),
             lambda: self.events.append("broken"),
@@ -138,5 +161,86 @@ def test_a_slice_past_the_end_of_its_file_breaks_the_connection_rather_than_hang
         ends.outbox.write_chunks([b"head", piece])
         assert ends.events == ["broken"]
         assert piece.released == 1
+
+    run(body)
+
+
+def test_a_short_slice_that_is_shorter_than_it_says_breaks_the_connection(content: tuple[int, bytes]) -> None:
+    handle, data = content
+    piece = Piece(handle, len(data) - 10, 100)
+
+    async def body(ends: Ends) -> None:
+        ends.outbox.write_chunks([b"head", piece])
+        assert ends.events == ["broken"]
+        assert piece.released == 1
+
+    run(body)
+
+
+def test_a_slice_that_cannot_be_read_breaks_the_connection(content: tuple[int, bytes]) -> None:
+    handle, _ = content
+    os.close(handle)
+    piece = Piece(handle, 0, 100)
+
+    async def body(ends: Ends) -> None:
+        ends.outbox.write_chunks([b"head", piece, b"tail"])
+        assert ends.events == ["broken"]
+        assert (piece.released, ends.budget.used) == (1, 0)
+
+    run(body)
+
+
+def test_a_cold_slice_is_read_elsewhere_first_and_stays_open_meanwhile(
+    content: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, data = content
+    warm = False
+    monkeypatch.setattr(module, "is_warm", lambda *_: warm)
+    piece, lost = Piece(handle, 0, 1000), Piece(handle, 0, 1000)
+
+    async def body(ends: Ends) -> None:
+        nonlocal warm
+        ends.outbox.write_chunks([b"head", piece])
+        ends.outbox.write(b"tail")
+        assert len(ends.cold.works) == 1
+        assert piece.released == -1
+        warm = True
+        ends.cold.run()
+        assert await ends.read(1008) == b"head" + data[:1000] + b"tail"
+        assert piece.released == 1
+        warm = False
+        ends.outbox.write_chunks([lost])
+        ends.outbox.close()
+        assert lost.released == 0, "the worker still reads it"
+        ends.cold.run()
+        assert lost.released == 1
+
+    run(body)
+
+
+def test_a_process_without_a_descriptor_left_loses_one_connection(
+    content: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> int:
+        raise OSError(24, "EMFILE")
+
+    async def body(ends: Ends) -> None:
+        monkeypatch.setattr(os, "dup", full)
+        ends.outbox.write(bytes(32 << 20))
+        assert ends.events == ["broken"]
+        assert ends.budget.used == 0
+
+    run(body)
+
+
+def test_the_mark_moves_as_the_peer_takes_bytes() -> None:
+    async def body(ends: Ends) -> None:
+        assert ends.outbox.mark == (0, 0)
+        ends.outbox.write(bytes(32 << 20))
+        before = ends.outbox.mark
+        assert before[0] == 1
+        await ends.read(8 << 20)
+        await asyncio.sleep(0)
+        assert ends.outbox.mark != before
 
     run(body)

@@ -164,3 +164,76 @@ def test_a_coordinators_append_is_refused_as_an_exception() -> None:
     log.refuses = Refusal(ErrorCode.KAFKA_STORAGE_ERROR, "disk full")
     with pytest.raises(KafkaError, match="disk full"):
         partition.append(b"batch")
+
+
+class Failing:
+    """Somebody who waits and has a bug."""
+
+    deadline_ms = 100
+
+    def settled(self, part: Any, code: ErrorCode) -> None:
+        raise RuntimeError("bug")
+
+    def advanced(self) -> None:
+        raise RuntimeError("bug")
+
+
+def test_one_who_fails_does_not_keep_the_others_from_their_answers(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log(durable=True)
+    log.end_offset = 9
+    partition = partition_over(log)
+    committed, written, expired, closed = (Waiter(200) for _ in range(4))
+    fetcher = Fetcher()
+    partition.fetch_waiters = {Failing(): None, fetcher: None}
+    for end, who in ((3, Failing()), (3, committed), (9, expired)):
+        partition.wait_committed(end, who, None)
+    partition.wait_written(3, Failing(), None)
+    partition.wait_written(3, written, None)
+    log.written_offset = log.synced_offset = 3
+    partition.on_written()
+    partition.on_synced()
+    assert [who.told for who in (written, committed)] == [[(None, ErrorCode.NONE)]] * 2
+    assert fetcher.calls == 1
+    partition.wait_committed(9, Failing(), None)
+    partition.expire(200)
+    assert expired.told == [(None, ErrorCode.REQUEST_TIMED_OUT)]
+    partition.wait_committed(9, Failing(), None)
+    partition.wait_committed(9, closed, None)
+    partition.close(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+    assert closed.told == [(None, ErrorCode.NOT_LEADER_OR_FOLLOWER)]
+    assert "somebody who waited for orders-0 failed" in caplog.text
+
+
+def test_who_waits_for_less_is_not_held_up_by_who_came_before() -> None:
+    """The retry of an early batch comes after a late batch, and the late one fails."""
+    log = Log(durable=True)
+    log.end_offset = 9
+    partition = partition_over(log)
+    late, retry = Waiter(200), Waiter(200)
+    partition.wait_committed(9, late, None)
+    partition.wait_committed(4, retry, None)
+    log.synced_offset = 4
+    partition.on_synced()
+    assert (retry.told, late.told) == ([(None, ErrorCode.NONE)], [])
+    log.synced_offset = 9
+    partition.on_synced()
+    assert late.told == [(None, ErrorCode.NONE)]
+
+
+def test_who_waits_inside_an_answer_to_another_waits_too() -> None:
+    log = Log(durable=True)
+    log.end_offset = 2
+    partition = partition_over(log)
+    told: list[ErrorCode] = []
+
+    def again(_code: ErrorCode) -> None:
+        log.end_offset = 3
+        partition.when_committed(3, told.append)
+
+    partition.when_committed(2, again)
+    log.written_offset = log.synced_offset = 2
+    partition.on_synced()
+    assert told == []
+    log.synced_offset = 3
+    partition.on_synced()
+    assert told == [ErrorCode.NONE]
