@@ -106,6 +106,7 @@ class Replicas:
         if existing is None:
             existing = directory.create_log(topic.name, index, topic.id, config)
         else:
+            existing.topic_id = topic.id  # it may have had none: a crash can take the file that keeps it
             existing.reconfigure(config)
         partition = Partition(existing, leader_epoch, internal=topic.name in INTERNAL_TOPICS)
         if self.on_led is not None:
