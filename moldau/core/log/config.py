@@ -343,6 +343,13 @@ class DirectoryConfig:
         at_least=KIB,
         doc="Bytes between two recovery points that hold after a power loss too.",
     )
+    checkpoint_interval_ms: int = option(
+        "log.flush.offset.checkpoint.interval.ms",
+        60_000,
+        at_least=0,
+        at_most=INT_MAX,
+        doc="How often recovery points, start offsets and high watermarks are written, however little was.",
+    )
     producer_id_expiration_ms: int = option(
         "producer.id.expiration.ms",
         MS_PER_DAY,

@@ -89,6 +89,7 @@ class LogDirectory:
         self._handle: int | None = None
         self._closing: Pending[bool] | None = None
         self._broker_epoch = -1
+        self._checkpointed_ms = clock.monotonic_ms()
 
     # Opening.
 
@@ -115,6 +116,7 @@ class LogDirectory:
             ) from error
 
     def _open(self) -> None:
+        begun_ms = self._clock.monotonic_ms()
         self.meta = self._read_meta()
         self._handle = self._files.open_read(f"{self.path}/{names.LOCK_FILE}")
         self._start_rounds()
@@ -135,6 +137,15 @@ class LogDirectory:
             # A clean end left everything synced; after a crash the old points stay until the next checkpoint.
             recovery[key] = log.end_offset if self.clean else min(recovery.get(key, 0), log.end_offset)
         self.checkpoints.start(self.recovered.scanned, recovery, written)
+        if not self.clean and self.logs:
+            logger.info(
+                "%s: %d logs recovered, %d bytes scanned, %d bytes cut in %d ms",
+                self.path,
+                len(self.logs),
+                self.recovered.scanned,
+                self.recovered.cut,
+                self._clock.monotonic_ms() - begun_ms,
+            )
 
     def _read_meta(self) -> MetaProperties | None:
         path = f"{self.path}/{names.META_FILE}"
@@ -179,8 +190,11 @@ class LogDirectory:
         path = f"{self.path}/{name}"
         if not self._files.exists(path):
             return {}
+        content = self._files.read_file(path)
+        if not content:
+            return {}  # Kafka makes the file before it has anything to say
         try:
-            return decode_offsets(self._files.read_file(path))
+            return decode_offsets(content)
         except CorruptData as error:
             logger.warning("%s is not used: %s", path, error)
             return {}
@@ -310,8 +324,8 @@ class LogDirectory:
         self._workers.files.submit(work, partial(_written, self.path))
 
     def housekeeping(self) -> None:
-        """Forget silent producers, sync what flush.ms says is due. To be called every few seconds."""
-        if self.offline:
+        """Forget silent producers, sync what flush.ms says is due, checkpoint. To be called every few seconds."""
+        if self.offline or self._closing is not None:
             return
         silence_ms = self._config.producer_id_expiration_ms
         now = self._clock.monotonic_ms()
@@ -320,6 +334,9 @@ class LogDirectory:
             if log.flush_ms_due(now):
                 self.writer.background_rounds.request(log)
         self.writer.background_rounds.start()
+        if now - self._checkpointed_ms >= self._config.checkpoint_interval_ms:
+            self._checkpointed_ms = now
+            self.write_checkpoints()
 
     def _offsets(self) -> tuple[bytes, bytes]:
         starts = {key: log.start_offset for key, log in self.logs.items() if log.start_offset > 0}

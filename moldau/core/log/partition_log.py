@@ -153,6 +153,8 @@ class PartitionLog(StoredLog):
         self._append_time = config.log_append_time
         self._time_limit = -2  # the next append finds out
         self._roll_at = config.segment_bytes
+        if self.durable and self.synced_offset < self.written_offset:
+            self._writer.request_sync(self)
 
     def append(self, batch: Buffer, leader_epoch: int, *, internal: bool = False) -> int | Duplicate | Refusal:
         """Take one batch into this loop turn's write, and give its base offset.

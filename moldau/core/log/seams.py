@@ -33,6 +33,9 @@ class Keeper(Protocol):
     def touched(self, log: PartitionLog) -> None:
         """`log` began to gather."""
 
+    def request_sync(self, log: PartitionLog) -> None:
+        """Sync what is written of `log`."""
+
     def truncate(self, log: PartitionLog, offset: int) -> None:
         """Cut `log` on the disk and load it again."""
 

@@ -101,7 +101,9 @@ class LogWriter:
 
     def request_sync(self, log: PartitionLog) -> None:
         """Sync what is written of `log`, in the next round."""
-        (self.durable_rounds if log.durable else self.background_rounds).request(log)
+        rounds = self.durable_rounds if log.durable else self.background_rounds
+        rounds.request(log)
+        rounds.start()
 
     def flush(self) -> None:
         """Write what was gathered: on the loop up to `inline_write_bytes` in all, the rest on the worker."""

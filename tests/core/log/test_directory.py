@@ -226,3 +226,34 @@ def test_silent_producers_are_forgotten_while_running() -> None:
     rig.clock.advance(1)
     rig.directory.housekeeping()
     assert log.producers.state(7) is None
+
+
+def test_checkpoints_are_written_now_and_then_however_little_there_is() -> None:
+    rig = Rig()
+    append(rig.log(), [b"v"])
+    rig.settle()
+    rig.clock.advance(59_999)
+    rig.directory.housekeeping()
+    rig.settle()
+    assert not rig.disk.exists(f"{ROOT}/{names.RECOVERY_POINTS_FILE}")
+    rig.clock.advance(1)
+    rig.directory.housekeeping()
+    rig.settle()
+    assert decode_offsets(rig.disk.read_file(f"{ROOT}/{names.RECOVERY_POINTS_FILE}")) == {("orders", 0): 1}
+
+
+def test_what_opening_found_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    append(rig.log(), [b"v"])
+    rig.settle()
+    with caplog.at_level(logging.INFO):
+        rig.kill()
+    assert "1 logs recovered, 69 bytes scanned, 0 bytes cut" in caplog.text
+
+
+def test_empty_checkpoint_files_say_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.disk.write_file(f"{ROOT}/{names.START_OFFSETS_FILE}", b"")
+    with caplog.at_level(logging.WARNING):
+        rig.kill()
+    assert caplog.text == ""

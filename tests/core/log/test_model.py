@@ -206,4 +206,4 @@ class LogLife(RuleBasedStateMachine):
 
 
 TestLogLife = LogLife.TestCase
-TestLogLife.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLogLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
