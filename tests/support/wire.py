@@ -27,8 +27,10 @@ class Closed(Exception):
 class Wire:
     """One connection. Times out with TimeoutError; raises Closed when the broker hangs up."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = 30.0, client_id: str = "test") -> None:
-        self.socket = socket.create_connection((host, port), timeout_s)
+    def __init__(
+        self, host: str, port: int, *, timeout_s: float = 30.0, client_id: str = "test", source: str = ""
+    ) -> None:
+        self.socket = socket.create_connection((host, port), timeout_s, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.client_id = client_id
         self._correlation_id = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from moldau.core.base.workers import Worker
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("moldau.server")
 
-REFUSAL_LOG_INTERVAL_S = 10.0
+REFUSAL_LOG_INTERVAL_MS = 10_000
 SWEEP_MS = 500
 
 
@@ -27,7 +26,7 @@ class Connections:
 
     __slots__ = (
         "_by_host",
-        "_last_refusal_logged",
+        "_refusal_log_due_ms",
         "_relieving",
         "_servers",
         "_sessions",
@@ -58,7 +57,7 @@ class Connections:
         self._sessions: set[Session] = set()
         self._by_host: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
-        self._last_refusal_logged = -REFUSAL_LOG_INTERVAL_S
+        self._refusal_log_due_ms = self.now_ms
         self._relieving = False
         self._sweep_due_ms = self.now_ms
 
@@ -110,9 +109,8 @@ class Connections:
             del self._by_host[session.peer_host]
 
     def _say_refused(self, host: str) -> None:
-        now = time.monotonic()
-        if now - self._last_refusal_logged >= REFUSAL_LOG_INTERVAL_S:
-            self._last_refusal_logged = now
+        if self.now_ms >= self._refusal_log_due_ms:
+            self._refusal_log_due_ms = self.now_ms + REFUSAL_LOG_INTERVAL_MS
             log.warning("refused a connection from %s: %d are open, the limit is reached", host, len(self._sessions))
 
     # -- memory
