@@ -255,5 +255,10 @@ class Broker:
 async def settled(pending: Pending[T]) -> T:
     """Wait for a pending answer in a coroutine."""
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    pending.then(future.set_result)
+
+    def tell(value: T) -> None:
+        if not future.done():  # who waited may have given up
+            future.set_result(value)
+
+    pending.then(tell)
     return await future
