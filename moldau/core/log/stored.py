@@ -79,7 +79,7 @@ class StoredLog:
         segment, position = self._positions.get(offset) or self.place_of(offset)
         last, end = self._boundary(upto)
         while position >= (limit := end if segment is last else segment.size):
-            if segment is last or segment is self.segments[-1]:
+            if segment is last:
                 return None
             segment, position = self._following(segment), 0
         file = segment.file or self.opened(segment)
@@ -135,7 +135,7 @@ class StoredLog:
     def place_of(self, offset: int) -> Place:
         """Where the batch that holds `offset` begins, or the end of its segment when it has none. Raises OSError."""
         segment = self.segment_of(offset)
-        if segment.size == 0:
+        if offset <= segment.base_offset:
             return segment, 0
         self.opened(segment)
         position = segment.find(offset, segment.size)

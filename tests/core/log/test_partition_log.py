@@ -11,7 +11,7 @@ from moldau.core.base.errors import ErrorCode, InvariantBroken, Refusal
 from moldau.core.base.options import INT_MAX
 from moldau.core.log.config import PAGE_CACHE, LogConfig
 from moldau.core.log.partition_log import PartitionLog
-from moldau.core.log.producers import Duplicate
+from moldau.core.log.producers import Duplicate, ProducerStates
 from moldau.core.protocol.batch import RecordBatch
 from tests.support.log_batches import TIMESTAMP, Sender, make_batch
 from tests.support.log_rig import Heard, Rig, append, stored
@@ -56,6 +56,8 @@ def test_the_callers_buffer_may_be_reused() -> None:
 def test_refusals_change_nothing() -> None:
     rig = Rig()
     log = rig.log(config=LogConfig(max_message_bytes=200))
+    append(log, [b"so that the fast checks are in use"])
+    rig.settle()
     for batch, wanted in (
         (b"", ErrorCode.INVALID_RECORD),
         (make_batch([b"x" * 200]), ErrorCode.MESSAGE_TOO_LARGE),
@@ -63,9 +65,16 @@ def test_refusals_change_nothing() -> None:
         (make_batch(timestamp=TIMESTAMP + 3_600_001), ErrorCode.INVALID_TIMESTAMP),
         (make_batch(sender=Sender(1, 0, -1)), ErrorCode.INVALID_RECORD),
         (make_batch(attributes=0x20), ErrorCode.INVALID_RECORD),
+        (make_batch(attributes=0x10), ErrorCode.INVALID_TXN_STATE),
+        (make_batch(attributes=5), ErrorCode.UNKNOWN_SERVER_ERROR),
+        (make_batch(base_offset=1), ErrorCode.INVALID_RECORD),
+        (make_batch(count=2), ErrorCode.INVALID_RECORD),
+        (make_batch(count=0, delta=-1), ErrorCode.INVALID_RECORD),
+        (make_batch(magic=1), ErrorCode.INVALID_RECORD),
+        (make_batch() + make_batch(), ErrorCode.INVALID_RECORD),
     ):
         assert code(log.append(batch, 0)) == wanted
-    assert log.end_offset == 0
+    assert log.end_offset == 1
     assert not rig.calls
 
 
@@ -260,6 +269,41 @@ def test_a_failed_write_takes_everything_back() -> None:
     assert len(stored(log)) == 9
 
 
+def test_a_short_write_is_made_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    log = rig.log()
+    append(log, [b"first"])
+    rig.settle()
+    whole = rig.disk.writev
+    shortened: list[int] = []
+
+    def writev(handle: int, buffers: list[bytes]) -> int:
+        if shortened:
+            return whole(handle, buffers)
+        shortened.append(handle)
+        return whole(handle, [b"".join(buffers)[:50]])
+
+    monkeypatch.setattr(rig.disk, "writev", writev)
+    append(log, [b"second"])
+    rig.settle()
+    assert shortened
+    assert [RecordBatch(batch).base_offset for batch in stored(log)] == [0, 1]
+
+
+def test_the_snapshot_of_a_roll_is_of_what_came_before_it() -> None:
+    rig = Rig()
+    log = rig.log(config=SMALL)
+    for n in range(4):
+        append(log, [b"x" * 50], sender=Sender(7, 0, n))
+    offset, content = log.snapshots[0]
+    states = ProducerStates()
+    states.load_snapshot(content)
+    state = states.state(7)
+    assert offset == 3
+    assert state is not None
+    assert [batch[0] for batch in state[1]] == [0, 1, 2]
+
+
 def test_a_write_that_fails_behind_a_roll_leaves_no_file() -> None:
     rig = Rig()
     log = rig.log(config=SMALL)
@@ -297,6 +341,8 @@ def test_cutting_the_end_off() -> None:
         rig.settle()
     piece = log.read(9, 1000, upto=10, at_least_one=True)
     assert not isinstance(piece, Refusal)
+    for upto in (6, 7):
+        log.read(4, 1000, upto=upto, at_least_one=True)  # so that these places are remembered
     log.truncate_to(20)
     assert log.end_offset == 10
     log.truncate_to(5)

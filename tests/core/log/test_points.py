@@ -148,6 +148,60 @@ def test_snapshots_nobody_needs_are_removed() -> None:
     assert kept == sorted(log.snapshot_offsets)
 
 
+def test_the_snapshot_of_the_recovery_point_is_kept() -> None:
+    rig = Rig(OFTEN)
+    fill(rig, 10)
+    rig.settle()
+    rig.directory.write_checkpoints()
+    rig.settle()
+    point = rig.directory.checkpoints.recovery_points[KEY]
+    for _ in range(10):
+        fill(rig, 10)
+        rig.settle()
+    assert point in rig.log().snapshot_offsets
+    assert rig.disk.exists(snapshot_path(rig.log().directory, point))
+
+
+def test_what_a_worker_writes_for_a_log_that_was_cut_does_not_stay() -> None:
+    rig = Rig(OFTEN, LogConfig(index_interval_bytes=60))
+    log = rig.log()
+    for _ in range(8):
+        append(log, [b"x" * 50])
+        rig.turn()
+        rig.sync.run()
+    rig.directory.checkpoints.take()
+    log.truncate_to(3)
+    rig.settle()
+    assert rig.directory.checkpoints.written_points.get(KEY, 0) <= 3
+    assert len(rig.disk.read_file(log.segments[0].offsets.path)) == 8 * log.segments[0].offsets.flushed
+    assert all(offset < 3 for offset, _ in log.segments[0].offsets.entries())
+    append(log, [b"y" * 70])
+    rig.settle()
+    rig.directory.write_checkpoints()
+    rig.settle()
+    rig.kill()
+    assert [len(batch) for batch in stored(rig.log())][-1] > 118
+
+
+def test_epochs_that_could_not_be_saved_keep_a_log_out_of_checkpoints() -> None:
+    rig = Rig(OFTEN, LogConfig(durability=PAGE_CACHE))
+    log = rig.log()
+    append(log, [b"v"], 5)
+    rig.turn()
+    rig.files.fail("rename", OSError(errno.ENOSPC, "full"))
+    rig.directory.checkpoints.take()
+    rig.chores.run(2)
+    rig.settle()
+    assert KEY not in rig.directory.checkpoints.written_points
+    assert not log.leader_epochs.saved
+    append(log, [b"v"], 5)
+    rig.settle()
+    assert log.leader_epochs.saved
+    rig.directory.checkpoints.take()
+    rig.settle()
+    assert rig.directory.checkpoints.written_points[KEY] == 2
+
+
 def test_a_checkpoint_that_cannot_be_written_is_tried_again() -> None:
     rig = Rig(OFTEN, LogConfig(index_interval_bytes=200))
     fill(rig, 10)

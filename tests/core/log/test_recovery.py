@@ -195,6 +195,26 @@ def test_epochs_are_found_in_the_batches_when_their_file_is_gone() -> None:
     assert picture(rig.log()) == before
 
 
+def test_epochs_of_lost_batches_are_forgotten() -> None:
+    rig = Rig()
+    life(rig, 6, epochs=3)
+    cut(rig, LOG, 3 * SIZE)
+    rig.kill()
+    assert rig.log().leader_epochs.entries == [(1, 0), (2, 2)]
+
+
+def test_times_of_lost_batches_are_forgotten() -> None:
+    rig = Rig(defaults=LogConfig(index_interval_bytes=SIZE))
+    life(rig, 10)
+    rig.directory.write_checkpoints()
+    rig.settle()
+    cut(rig, LOG, 5 * SIZE)
+    rig.kill()
+    segment = rig.log().segments[0]
+    assert segment.max_timestamp == TIMESTAMP + 4
+    assert max(offset for _, offset in segment.times.entries()) <= 4
+
+
 def test_a_broken_snapshot_is_made_up_for_by_the_batches() -> None:
     rig = Rig(defaults=SMALL)
     before = picture(life(rig, 10))

@@ -69,6 +69,23 @@ def test_an_offset_within_a_batch_gives_the_whole_batch() -> None:
     assert RecordBatch(read(log, 2).read()).base_offset == 0
 
 
+def test_a_bound_within_a_batch_gives_nothing_of_it() -> None:
+    rig = Rig()
+    log = rig.log()
+    append(log, [b"a", b"b", b"c"])
+    rig.settle()
+    assert log.read(0, 1000, upto=2, at_least_one=True) is None
+
+
+def test_neither_the_beginning_nor_the_end_is_searched_for() -> None:
+    rig = Rig()
+    log = filled(rig, 10, LogConfig(segment_bytes=4 * SIZE))
+    rig.files.calls.clear()
+    for offset in (0, 4, 8):
+        assert len(read(log, offset)) == min(4, 10 - offset) * SIZE
+    assert "pread" not in rig.files.calls
+
+
 def test_a_slice_stays_within_its_segment() -> None:
     log = filled(Rig(), 10, LogConfig(segment_bytes=3 * SIZE))
     assert [segment.base_offset for segment in log.segments] == [0, 3, 6, 9]
