@@ -12,13 +12,17 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+# About what a waiting answer of a few fields takes, in bytes of memory.
+WEIGHT = 1024
+
 
 class Pending(Generic[T]):
     """Completed at most once; its one listener hears it in that call, or at once if it came late."""
 
-    __slots__ = ("_listener", "done", "on_abandoned", "value")
+    __slots__ = ("_listener", "done", "on_abandoned", "value", "weight")
 
     def __init__(self, on_abandoned: Callable[[], None] | None = None) -> None:
+        self.weight = WEIGHT  # bytes it takes while it waits; who makes a large one says so
         self.done = False
         self.value: T | None = None
         self._listener: Callable[[T], None] | None = None

@@ -32,6 +32,7 @@ class Partition:
     __slots__ = (
         "_committed_waits",
         "_written_waits",
+        "closed",
         "fetch_waiters",
         "high_watermark",
         "index",
@@ -55,6 +56,7 @@ class Partition:
         self._written_waits: list[Wait] = []
         self._committed_waits: deque[Wait] = deque()
         self.fetch_waiters: dict[FetchWaiter, None] = {}
+        self.closed = False  # it went away: it is hosted no more
         partition_log.listener = self
 
     # -- appending
@@ -140,6 +142,7 @@ class Partition:
 
     def close(self, code: ErrorCode) -> None:
         """The partition goes away: everyone who waits is told `code`."""
+        self.closed = True
         waits = [*self._written_waits, *self._committed_waits]
         self._written_waits = []
         self._committed_waits = deque()
@@ -171,7 +174,7 @@ class Partition:
     def _tell_fetchers(self) -> None:
         for waiter in list(self.fetch_waiters):
             try:
-                waiter.advanced()
+                waiter.advanced(self)
             except Exception:
                 log.exception(FAILED, self.topic, self.index)
 

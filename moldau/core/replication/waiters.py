@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from moldau.core.base.errors import ErrorCode
-from moldau.core.base.pending import Pending
+from moldau.core.base.pending import WEIGHT, Pending
 
 
 class Settled(Protocol):
@@ -30,6 +30,7 @@ class ProducePending(Pending[Any]):
     __slots__ = ("deadline_ms", "remaining", "response")
 
     def __init__(self, response: Any, deadline_ms: int) -> None:
+        self.weight = WEIGHT
         self.done = False
         self.value = None
         self._listener = None
@@ -70,5 +71,5 @@ class Callback:
 class FetchWaiter(Protocol):
     """What waits for records to become visible."""
 
-    def advanced(self) -> None:
-        """Something changed in one of its partitions: more may be read, or it failed or went away."""
+    def advanced(self, partition: Any) -> None:
+        """Something changed in `partition`: more may be read, or it failed or went away."""

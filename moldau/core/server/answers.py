@@ -1,7 +1,9 @@
 """The answers of one connection, in the order of their requests.
 
-An answer that waits holds back those behind it; they are kept encoded, with counted references to slices of files, and
-their bytes are counted. Never here: what is asked (sessions) and how bytes leave (`core.net.outbox`).
+An answer that waits holds back those behind it; they are kept encoded, with counted references to slices of files.
+What waits and what is held counts against the budget of answers.
+
+Never here: what is asked (sessions) and how bytes leave (`core.net.outbox`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from moldau.core.base.options import KIB
 from moldau.core.base.pending import Pending
 from moldau.core.net.outbox import Outbox, release
 from moldau.core.net.receive import Budget
@@ -19,11 +22,23 @@ from moldau.core.server.registry import Endpoint
 
 log = logging.getLogger("moldau.server")
 
+HEAVY = 64 * KIB  # from here on a waiting answer counts at once, below at the next sweep
+
 
 class Answers:
     """See the module. `on_less` is called when fewer answers wait, `on_broken` when one cannot be encoded."""
 
-    __slots__ = ("_budget", "_on_broken", "_on_came", "_on_less", "_outbox", "closed", "held_bytes", "queue")
+    __slots__ = (
+        "_budget",
+        "_on_broken",
+        "_on_came",
+        "_on_less",
+        "_outbox",
+        "closed",
+        "held_bytes",
+        "queue",
+        "waiting_bytes",
+    )
 
     def __init__(
         self, outbox: Outbox, budget: Budget, on_less: Callable[[], None], on_broken: Callable[[], None]
@@ -37,6 +52,7 @@ class Answers:
         # Pending that is not done: nothing is held unless something waits. For others to look at only.
         self.queue: deque[tuple[Any, int, Any]] = deque()
         self.held_bytes = 0
+        self.waiting_bytes = 0  # what those who wait take
         self.closed = False
 
     def give(self, answer: Any, correlation: int, endpoint: Endpoint) -> None:
@@ -53,6 +69,12 @@ class Answers:
     def wait(self, answer: Pending[Any], correlation: int, endpoint: Endpoint) -> None:
         """An answer that something else completes."""
         self.queue.append((answer, correlation, endpoint))
+        weight = answer.weight
+        self.waiting_bytes += weight
+        if weight < HEAVY:
+            self._budget.used += weight  # `charge`, without the call: this is the hot path
+        else:
+            self._budget.charge(weight)
         answer.then(self._on_came)
 
     def close(self) -> None:
@@ -66,8 +88,8 @@ class Answers:
                 release(self._encode(answer.value, correlation, endpoint))
             else:
                 answer.abandon()
-        held, self.held_bytes = self.held_bytes, 0
-        self._budget.give_back(held)
+        self._budget.give_back(self.held_bytes + self.waiting_bytes)
+        self.held_bytes = self.waiting_bytes = 0
 
     def _came(self, _value: Any) -> None:
         """A waiting answer came: send it and all that are ready behind it, in order."""
@@ -76,6 +98,8 @@ class Answers:
         queue = self.queue
         if len(queue) == 1:
             answer, correlation, endpoint = queue.popleft()
+            self.waiting_bytes -= answer.weight
+            self._budget.used -= answer.weight
             ready = self._encode(answer.value, correlation, endpoint)
         elif queue[0][0].done:
             ready = self._ready()
@@ -95,19 +119,21 @@ class Answers:
         """What may leave now, from the front of the queue."""
         queue = self.queue
         ready: list[Any] = []
-        freed = 0
+        held = waited = 0
         while queue:
             answer, correlation, endpoint = queue[0]
             if endpoint is None:
-                freed += _bytes_in(answer)
+                held += _bytes_in(answer)
                 ready.extend(answer)
             elif answer.done:
+                waited += answer.weight
                 ready.extend(self._encode(answer.value, correlation, endpoint))
             else:
                 break
             queue.popleft()
-        self.held_bytes -= freed
-        self._budget.give_back(freed)
+        self.held_bytes -= held
+        self.waiting_bytes -= waited
+        self._budget.give_back(held + waited)
         return ready
 
     def _hold_done(self) -> None:
@@ -115,6 +141,8 @@ class Answers:
         for at, (answer, correlation, endpoint) in enumerate(self.queue):
             if endpoint is not None and answer.done:
                 self.queue[at] = (self._held(answer.value, correlation, endpoint), 0, None)
+                self.waiting_bytes -= answer.weight
+                self._budget.give_back(answer.weight)
 
     def _held(self, answer: Any, correlation: int, endpoint: Endpoint) -> list[Any]:
         chunks = self._encode(answer, correlation, endpoint)

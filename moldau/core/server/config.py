@@ -89,7 +89,7 @@ class BrokerConfig:
         "moldau.send.budget.bytes",
         256 * MIB,
         at_least=MIB,
-        doc="Bytes of answers that were not taken; past it the connection that holds the most of them is closed.",
+        doc="Bytes of answers that wait or were not taken; past it the connection that holds the most is closed.",
     )
     pipeline_max_answers: int = option(
         "moldau.pipeline.max.answers",

@@ -139,6 +139,8 @@ class Connections:
         if now_ms < self._sweep_due_ms:
             return
         self._sweep_due_ms = now_ms + SWEEP_MS
+        if self.send_budget.exceeded:
+            self._too_much_held()
         for session in list(self._sessions):
             why = session.overdue(now_ms)
             if why:

@@ -342,8 +342,8 @@ class Session(asyncio.BufferedProtocol):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of answers in memory: held behind one that waits, or not taken."""
-        return self._answers.held_bytes + self._outbox.waiting_bytes
+        """Bytes of answers in memory: waiting, held behind one that waits, or not taken."""
+        return self._answers.held_bytes + self._answers.waiting_bytes + self._outbox.waiting_bytes
 
     def overdue(self, now_ms: int) -> str:
         """Why the connection is to be ended by now; empty when it is not."""

@@ -37,7 +37,7 @@ class Fetcher:
     def __init__(self) -> None:
         self.calls = 0
 
-    def advanced(self) -> None:
+    def advanced(self, partition: Any) -> None:
         self.calls += 1
 
 
@@ -174,7 +174,7 @@ class Failing:
     def settled(self, part: Any, code: ErrorCode) -> None:
         raise RuntimeError("bug")
 
-    def advanced(self) -> None:
+    def advanced(self, partition: Any) -> None:
         raise RuntimeError("bug")
 
 

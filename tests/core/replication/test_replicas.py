@@ -88,7 +88,7 @@ class Waiter:
     def settled(self, part: Any, code: ErrorCode) -> None:
         self.told.append(code)
 
-    def advanced(self) -> None:
+    def advanced(self, partition: Any) -> None:
         self.told.append(ErrorCode.NONE)
 
 

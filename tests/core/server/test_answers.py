@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from moldau.core.base.pending import Pending
+from moldau.core.base.pending import WEIGHT, Pending
 from moldau.core.net.receive import Budget
-from moldau.core.server.answers import Answers
+from moldau.core.server.answers import HEAVY, Answers
 
 
 class Sink:
@@ -81,12 +81,17 @@ def test_an_answer_that_waits_holds_back_the_others() -> None:
     first, second = rig.wait(), rig.wait()
     rig.answers.give(b"third", 3, PLAIN)
     assert rig.sink.sent == []
-    assert rig.budget.used == rig.answers.held_bytes == 8 + 5
+    assert (rig.answers.held_bytes, rig.answers.waiting_bytes) == (8 + 5, 2 * WEIGHT)
+    assert rig.budget.used == 8 + 5 + 2 * WEIGHT
     second.complete(b"second")
-    assert rig.budget.used == rig.answers.held_bytes == 8 + 5 + 8 + 6, "it is held like those that never waited"
+    assert (rig.answers.held_bytes, rig.answers.waiting_bytes) == (8 + 5 + 8 + 6, WEIGHT), (
+        "like those that never waited"
+    )
+    assert rig.budget.used == 8 + 5 + 8 + 6 + WEIGHT
     first.complete(b"first")
     assert rig.sink.sent == [[b"first", b"second", b"third"]]
-    assert (rig.budget.used, rig.answers.held_bytes, len(rig.answers.queue)) == (0, 0, 0)
+    assert (rig.budget.used, rig.answers.held_bytes, rig.answers.waiting_bytes) == (0, 0, 0)
+    assert len(rig.answers.queue) == 0
     assert rig.events == ["less"]
 
 
@@ -98,7 +103,7 @@ def test_what_stands_behind_the_next_that_waits_stays() -> None:
     rig.answers.give(b"b", 4, PLAIN)
     first.complete(b"first")
     assert rig.sink.sent == [[b"first", b"a"]]
-    assert rig.budget.used == 8 + 1
+    assert rig.budget.used == 8 + 1 + WEIGHT
     second.complete(b"second")
     assert rig.sink.sent[1:] == [[b"second", b"b"]]
 
@@ -112,7 +117,7 @@ def test_slices_that_are_held_are_not_counted_and_let_go_with_the_connection() -
     second = rig.wait(FETCH)
     rig.answers.give([b"head", pieces[0]], 3, FETCH)
     second.complete([b"head", pieces[1]])
-    assert rig.budget.used == 2 * (8 + 4)
+    assert rig.budget.used == 2 * (8 + 4) + WEIGHT
     rig.answers.close()
     assert [piece.released for piece in pieces] == [1, 1, 0]
     assert (rig.budget.used, rig.answers.held_bytes, abandoned) == (0, 0, ["first"])
@@ -140,3 +145,15 @@ def test_an_answer_that_cannot_be_encoded_ends_the_connection_and_nothing_behind
     assert rig.sink.sent == []
     rig.answers.close()
     assert (piece.released, rig.budget.used) == (1, 0)
+
+
+def test_a_heavy_one_counts_at_once() -> None:
+    rig = Rig()
+    told: list[int] = []
+    rig.budget.on_exceeded = lambda: told.append(rig.budget.used)
+    heavy: Pending[Any] = Pending()
+    heavy.weight = (1 << 20) + HEAVY
+    rig.answers.wait(heavy, 1, PLAIN)
+    assert told == [heavy.weight]
+    heavy.complete(b"")
+    assert rig.budget.used == 0

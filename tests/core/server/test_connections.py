@@ -195,6 +195,15 @@ def test_those_who_hold_the_most_are_dropped_until_the_budget_is_kept() -> None:
     assert len(loop.calls) == 1
 
 
+def test_what_came_to_the_budget_unheard_is_seen_at_the_next_sweep() -> None:
+    member = Member()
+    connections, loop = connections_of(member)
+    member.held_bytes = connections.send_budget.used = connections.send_budget.limit + 1
+    connections.tick(0)
+    loop.turn()
+    assert member.calls[-1] == "dropped"
+
+
 def test_nobody_is_dropped_for_bytes_that_nobody_holds() -> None:
     member = Member()
     connections, loop = connections_of(member)

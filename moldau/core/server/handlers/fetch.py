@@ -41,6 +41,8 @@ UNCHECKED = -1  # a reader that does not know the leader's epoch
 READ_COMMITTED = 1
 ISOLATION_LEVELS = (0, READ_COMMITTED)
 
+WEIGHT_EACH = 400  # bytes of memory that one partition of a waiting request takes
+
 # Who wants more than a byte is in no hurry: so often at most its partitions are looked at again.
 LOOK_INTERVAL_S = 0.005
 
@@ -54,7 +56,7 @@ def fetch(ctx: Context, request: FetchRequest, version: int) -> Any:
     reading.read()
     if reading.enough or request.max_wait_ms <= 0 or not reading.partitions:
         return reading.response
-    return FetchPending(reading, ctx.services.loop, request)
+    return FetchPending(reading, ctx.services.loop)
 
 
 def _name_once(request: FetchRequest) -> None:
@@ -85,7 +87,7 @@ class Reading:
         self.response = FetchResponse()
         if request.isolation_level not in ISOLATION_LEVELS:
             self.response.error_code = ErrorCode.UNKNOWN_SERVER_ERROR
-        self.partitions: list[Partition] = []
+        self.partitions: dict[Partition, FetchPartition] = {}  # those that bytes may come of
         self.size = 0
         self.enough = False
 
@@ -104,21 +106,41 @@ class Reading:
             else:
                 failed |= self._read_topic(topic, hosted, unknown)
         self._add_last(unknown)
-        self.enough = failed or self.size >= min(self._request.min_bytes, self._bytes_max)
+        self.enough = failed or self.size >= self.bytes_min
+
+    @property
+    def bytes_min(self) -> int:
+        return min(self._request.min_bytes, self._bytes_max)
+
+    @property
+    def wait_ms(self) -> int:
+        return self._request.max_wait_ms
 
     def again(self) -> Reading:
-        """A fresh pass; the slices of this one are let go."""
-        self.discard()
+        """A fresh pass over the same request."""
         fresh = Reading(self._ctx, self._request, self._version)
         fresh.read()
         return fresh
 
-    def discard(self) -> None:
-        """Nobody will be sent this: let its slices go."""
+    def measure(self, partition: Partition, part: FetchPartition) -> int:
+        """How many bytes one partition would give by itself now; -1 if it fails."""
+        if partition.closed:
+            return -1
+        answer = Reading(self._ctx, self._request, self._version)._read_partition(partition, part)
+        if answer.error_code or answer.diverging_epoch.epoch >= 0:
+            return -1
+        size = len(answer.records)
+        if size:
+            answer.records.release()
+        return size
+
+    def forget(self) -> None:
+        """Keep the question only: let go of the answer and its slices."""
         for topic in self.response.responses:
             for part in topic.partitions:
                 if part.records:
                     part.records.release()
+        self.response = FetchResponse()
 
     def _add_last(self, unknown: list[FetchableTopicResponse]) -> None:
         """Unknown partitions stand behind all others; neighbours of one topic stand together."""
@@ -146,7 +168,7 @@ class Reading:
             elif partition is None:
                 answer = self._elsewhere(topic, index)
             else:
-                self.partitions.append(partition)
+                self.partitions[partition] = part
                 answer = self._read_partition(partition, part)
             failed |= answer.error_code != 0 or answer.diverging_epoch.epoch >= 0
             answers.partitions.append(answer)
@@ -223,56 +245,69 @@ class Reading:
 
 
 class FetchPending(Pending[FetchResponse]):
-    """A fetch that waits for bytes: looked at again when one of its partitions moves."""
+    """A fetch that waits for bytes. It keeps the question, and how much each partition that moved would give.
 
-    __slots__ = ("_look", "_loop", "_partitions", "_patient", "_reading", "_timer")
+    A request may name a hundred thousand partitions: only what moved is looked at, and all of them once, for
+    the answer.
+    """
 
-    def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop, request: FetchRequest) -> None:
-        super().__init__(self._abandoned)
-        self._loop = loop
+    __slots__ = ("_look", "_loop", "_moved", "_patient", "_reading", "_sizes", "_timer")
+
+    def __init__(self, reading: Reading, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(self._leave)
+        self.weight += WEIGHT_EACH * sum(len(topic.partitions) for topic in reading.response.responses)
+        self._sizes = {
+            partition: size
+            for partition, part in reading.partitions.items()
+            if reading.size and (size := reading.measure(partition, part)) > 0
+        }
+        reading.forget()
         self._reading = reading
-        self._patient = request.min_bytes > 1
+        self._loop = loop
+        self._patient = reading.bytes_min > 1
+        self._moved: dict[Partition, None] = {}
         self._look: asyncio.TimerHandle | None = None
-        self._partitions = reading.partitions
-        for partition in self._partitions:
+        for partition in reading.partitions:
             partition.fetch_waiters[self] = None
-        self._timer = loop.call_later(request.max_wait_ms / 1000, self._time_is_up)
+        self._timer = loop.call_later(reading.wait_ms / 1000, self._answer)
 
-    def advanced(self) -> None:
-        """More may be readable now, or less."""
+    def advanced(self, partition: Partition) -> None:
+        """More may be readable in `partition` now, or less."""
         if self.done:
             return
         if not self._patient:
-            self._look_again()
-        elif self._look is None:
+            wanted = self._reading.partitions[partition].fetch_offset
+            if wanted < partition.high_watermark or partition.closed or partition.log.offline:
+                self._answer()
+            return
+        self._moved[partition] = None
+        if self._look is None:
             self._look = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)
 
     def _look_again(self) -> None:
         self._look = None
-        self._reading = self._reading.again()
-        if self._reading.enough or not self._reading.partitions:
-            self._answer()
-
-    def _time_is_up(self) -> None:
-        if self._look is not None:
-            self._look.cancel()
-            self._look_again()
-        if not self.done:
+        reading, sizes = self._reading, self._sizes
+        moved, self._moved = self._moved, {}
+        for partition in moved:
+            size = reading.measure(partition, reading.partitions[partition])
+            if size < 0:
+                self._answer()
+                return
+            sizes[partition] = size
+        if sum(sizes.values()) >= reading.bytes_min:
             self._answer()
 
     def _answer(self) -> None:
-        self._leave()
-        self.complete(self._reading.response)
-
-    def _abandoned(self) -> None:
-        self._leave()
-        self._reading.discard()
+        """There is enough, or something failed, or time is up."""
+        if not self.done:
+            self._leave()
+            self.complete(self._reading.again().response)
 
     def _leave(self) -> None:
         self._timer.cancel()
         if self._look is not None:
             self._look.cancel()
-        for partition in self._partitions:
+        for partition in self._reading.partitions:
             partition.fetch_waiters.pop(self, None)
 
 

@@ -39,6 +39,7 @@ SINCE = {LATEST: 1, EARLIEST: 1, MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIE
 UNCHECKED = -1  # a client that does not know the leader's epoch
 ISOLATION_LEVELS = (0, 1)
 DEFAULT_WAIT_MS = 30_000
+WEIGHT_EACH = 400  # bytes of memory that one partition of a request and its piece of the answer take
 EPOCHS_SINCE = 4
 TIMEOUT_SINCE = 10
 
@@ -68,6 +69,7 @@ def list_offsets(
     wait_ms = request.timeout_ms if version >= TIMEOUT_SINCE and request.timeout_ms > 0 else DEFAULT_WAIT_MS
     pending = OffsetsPending(response, ctx.replicas.now_ms + wait_ms)
     pending.remaining = 1
+    pending.weight += WEIGHT_EACH * sum(len(topic.partitions) for topic in request.topics)
     asking = Asking(ctx, version, pending, isolated=request.isolation_level in ISOLATION_LEVELS)
     answers: dict[str, dict[int, ListOffsetsPartitionResponse]] = {}
     asked = Counter((topic.name, part.partition_index) for topic in request.topics for part in topic.partitions)

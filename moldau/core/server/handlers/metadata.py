@@ -33,6 +33,7 @@ TOPIC_OPERATIONS = 3576  # without an authorizer: all that a topic has (a bit pe
 CLUSTER_OPERATIONS = 8096
 ASKED_BY_ID_SINCE = 12
 WHOLE_ERROR_SINCE = 13
+WEIGHT_EACH = 300  # bytes of memory that one topic of a request takes
 CREATED_MAX = 1000  # topics made for one request: the rest is answered as unknown, and clients ask again
 # Topics of things that are not served yet: nothing of ours would know how they are to be made.
 NOT_SERVED = INTERNAL_TOPICS - {CONSUMER_OFFSETS}
@@ -57,6 +58,7 @@ def metadata(
     if not missing:
         return _answer(ctx, request, version)
     pending: Pending[bytes | MetadataResponse] = Pending()
+    pending.weight += WEIGHT_EACH * len(request.topics or ())
     ctx.controller.ensure_topics(missing).then(lambda _outcome: pending.complete(_answer(ctx, request, version)))
     return pending
 

@@ -33,6 +33,7 @@ from moldau.core.server.session import NO_ANSWER, CloseConnection
 
 TRANSACTIONAL_BIT = 0x10
 ATTRIBUTES_LOW_BYTE = 22  # of a batch header: the byte that holds codec, timestamp type and transactional bit
+WEIGHT_EACH = 200  # bytes of memory that one partition's piece of an answer takes
 CODEC_MASK = 0x07
 ZSTD = 4
 ZSTD_SINCE = 7
@@ -74,6 +75,7 @@ def produce(ctx: Context, request: ProduceRequest, version: int) -> Any:
         parts = topic.partition_data
         if len(parts) > 1:
             parts = _last_of_each(parts)
+            pending.weight += len(parts) * WEIGHT_EACH
         for part in parts:
             index = part.index
             answer = PartitionProduceResponse(index)

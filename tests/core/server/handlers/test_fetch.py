@@ -10,6 +10,7 @@ import pytest
 from moldau.core.base.errors import ErrorCode
 from moldau.core.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from moldau.core.protocol.messages.fetch import FetchRequest, FetchResponse, FetchTopic, PartitionData, ReplicaState
+from moldau.core.server.handlers.fetch import Reading
 from tests.core.server.handlers.conftest import Held
 from tests.support.asks import (
     Place,
@@ -33,9 +34,9 @@ SHORT_MS = 30
 
 
 class Seen(NamedTuple):
-    """An answered partition, in short: (index, error, high watermark, log start, aborted, bytes)."""
+    """An answered partition, in short: (partition, error, high watermark, log start, aborted, bytes)."""
 
-    index: int
+    partition: int
     code: int
     high_watermark: int
     log_start: int
@@ -210,6 +211,52 @@ def test_who_is_gone_waits_no_more(held: Held) -> None:
     log_file = partition.log.segments[-1].file
     assert log_file is not None
     assert log_file.references == 1, "its slices are let go"
+
+
+def test_a_waiting_fetch_keeps_no_slice_and_says_what_it_weighs(held: Held) -> None:
+    topic = new_topic(held.wire)
+    produce(held.wire, topic, SMALL)
+    partition = held.broker.broker.replicas.by_name[topic.name][0]
+    assert partition is not None
+    with held.broker.connect() as reader:
+        asked = [fetch_partition(0, 0), *(fetch_partition(index, 0) for index in range(1, 1001))]
+        sent = reader.send(fetch_request(topic, *asked, max_wait_ms=LONG_MS, min_bytes=2 * len(SMALL)), 12)
+        while not held.broker.on_loop(lambda: list(partition.fetch_waiters)):
+            pass
+        file = partition.log.segments[-1].file
+        assert file is not None
+        assert file.references == 1
+        budget = held.broker.broker._connections.send_budget
+        assert budget.used > 1000 * 100
+        produce(held.wire, topic, SMALL)
+        (answer,) = reader.receive(sent, FetchResponse, 12).responses
+        assert len(answer.partitions) == 1001
+        assert len(answer.partitions[0].records) == 2 * len(SMALL)
+        assert budget.used == 0
+
+
+def test_only_partitions_that_moved_are_looked_at_again(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = new_topic(held.wire, 50)
+    looked: list[int] = []
+    before = Reading._read_partition
+
+    def read(self: Reading, partition: Any, part: Any) -> PartitionData:
+        looked.append(part.partition)
+        return before(self, partition, part)
+
+    monkeypatch.setattr(Reading, "_read_partition", read)
+    with held.broker.connect() as reader:
+        asked = [fetch_partition(index, 0) for index in range(50)]
+        sent = reader.send(fetch_request(topic, *asked, max_wait_ms=LONG_MS, min_bytes=2 * len(SMALL)), 12)
+        held.broker.turns()
+        assert looked == list(range(50))
+        looked.clear()
+        produce(held.wire, Place(topic, 7), SMALL)
+        while looked != [7]:
+            held.broker.turns(1)
+        produce(held.wire, Place(topic, 9), SMALL)
+        reader.receive(sent, FetchResponse, 12)
+        assert looked == [7, 9, *range(50)]
 
 
 # -- refusals
