@@ -78,6 +78,7 @@ class LogDirectory:
         self.meta: MetaProperties | None = None
         self.on_offline: Callable[[str], None] = _ignore
         self.random: Callable[[int], bytes] = os.urandom
+        self._call_soon = call_soon
         self.writer = LogWriter(files, clock, config, workers.write, call_soon)
         self.checkpoints = Checkpoints(files, config, workers.files, path, call_soon, self.writer.exposure)
         self._files = files
@@ -171,6 +172,7 @@ class LogDirectory:
             rounds = SyncRounds(self._files, self._clock, self._config, worker, self.path, self._handle)
             rounds.on_round = self._round_done
             rounds.on_failure = self.fail
+            rounds.call_soon = self._call_soon
             setattr(self.writer, attribute, rounds)
         self.writer.on_checkpoint_due = self.checkpoints.take
         self.writer.on_disk_failure = self.fail

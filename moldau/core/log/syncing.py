@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+# Producers that wait for each answer come back together, a little after a round answered them. A round that begins at
+# once leaves them to the next one, so that each waits for two. After a small round the next begins only when as much
+# has come as was answered, or when nothing came for some loop turns, or after a millisecond; after a large one at
+# once, because then the loop has enough to do while it runs.
+GATHER_MAX = 4096
+GATHER_TURNS = 32
+GATHER_MS = 1
+
+
 class _Covered(NamedTuple):
     log: PartitionLog
     offset: int
@@ -70,6 +79,11 @@ class SyncRounds:
         self.unsynced_bytes = 0  # written, and waiting for a round to end
         self.stopped = False
         self.saves_epochs = True
+        self.call_soon: Callable[[Callable[[], None]], object] | None = None  # None: rounds never wait for company
+        self._gather_bytes = 0  # the next round would rather begin with this much
+        self._gather_turns = 0  # but waits no more loop turns than this
+        self._polling = False
+        self._done_ms = 0
         self.on_round: Callable[[], None] = _nothing
         self.on_failure: Callable[[str], None] = _complain
         self.rounds = 0
@@ -87,6 +101,7 @@ class SyncRounds:
         self._wanted[log] = None
         self._new_bytes += size
         self.unsynced_bytes += size
+        self._gather_turns = GATHER_TURNS
 
     def request(self, log: PartitionLog) -> None:
         """Let the next round cover `log`."""
@@ -95,6 +110,8 @@ class SyncRounds:
     def start(self) -> None:
         """Begin a round over everything that waits for one, unless one runs."""
         if not self._wanted or self.running is not None or self.stopped:
+            return
+        if self._new_bytes < self._gather_bytes and self._waits_for_company():
             return
         try:
             self._borrow(self._wanted)
@@ -110,6 +127,22 @@ class SyncRounds:
         self._started_ms = self._clock.monotonic_ms()
         self.rounds += 1
         self._worker.submit(partial(run_plan, self._files, self._plan(wanted)), self._done)
+
+    def _waits_for_company(self) -> bool:
+        """Whether who was just answered may still come back in time for this round."""
+        if self.call_soon is None or self._polling:
+            return self._polling
+        if self._gather_turns <= 0 or self._clock.monotonic_ms() - self._done_ms > GATHER_MS:
+            self._gather_bytes = 0
+            return False
+        self._gather_turns -= 1
+        self._polling = True
+        self.call_soon(self._poll)
+        return True
+
+    def _poll(self) -> None:
+        self._polling = False
+        self.start()
 
     def sync_now(self, logs: list[PartitionLog]) -> None:
         """Sync what recovery found, before the loop serves anybody. Blocks. Raises OSError."""
@@ -162,8 +195,8 @@ class SyncRounds:
     def _done(self, _: object, failure: BaseException | None) -> None:
         self._give_back()
         covered, self.running = self.running or [], None
-        self.unsynced_bytes -= self._running_bytes
-        self._running_bytes = 0
+        answered, self._running_bytes = self._running_bytes, 0
+        self.unsynced_bytes -= answered
         if self.stopped:
             return
         if failure is not None:
@@ -181,7 +214,11 @@ class SyncRounds:
                 log.synced_offset = offset
                 log.synced_at = place
                 moved.append(log)
-        self.start()  # the next round runs while the answers of this one are written
+        self._gather_bytes = self._new_bytes + answered if answered <= GATHER_MAX else 0
+        self._gather_turns = GATHER_TURNS
+        self._done_ms = self._clock.monotonic_ms()
+        if self._gather_bytes == 0:
+            self.start()  # the next round runs while the answers of this one are written
         for log in moved:
             if log.listener is not None:
                 log.listener.on_synced()

@@ -8,7 +8,7 @@ import pytest
 
 from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.log.config import PAGE_CACHE, DirectoryConfig, LogConfig
-from moldau.core.log.syncing import SyncPlan, filesystem_threshold, run_plan
+from moldau.core.log.syncing import GATHER_MAX, GATHER_MS, GATHER_TURNS, SyncPlan, filesystem_threshold, run_plan
 from tests.support.log_batches import make_batch
 from tests.support.log_rig import Heard, Rig, append, stored
 from tests.support.memory_files import FaultyFiles, MemoryFiles
@@ -28,10 +28,52 @@ def test_a_round_covers_what_was_written_before_it_began() -> None:
     assert len(rig.sync.waiting) == 1
     rig.sync.run(1)
     assert heard.calls[-1] == ("synced", 1)
+    for _ in range(GATHER_TURNS + 1):
+        rig.turn()
     rig.sync.run(1)
     assert heard.calls[-1] == ("synced", 3)
     assert rig.directory.writer.durable_rounds.rounds == 2
     assert rig.directory.writer.durable_rounds.idle
+
+
+def test_after_a_small_round_the_next_waits_for_those_who_were_answered() -> None:
+    rig = Rig()
+    log = rig.log()
+    append(log, [b"v"])
+    rig.turn()
+    append(log, [b"v"])
+    rig.turn()
+    rig.sync.run(1)
+    assert not rig.sync.waiting  # one was answered, and may come back any moment
+    append(log, [b"v"])
+    rig.turn()
+    assert len(rig.sync.waiting) == 1
+    rig.sync.run(1)
+    assert log.synced_offset == 3
+
+
+def test_nobody_waits_for_those_who_do_not_come_back() -> None:
+    rig = Rig()
+    log = rig.log()
+    append(log, [b"v"])
+    rig.turn()
+    append(log, [b"v"])
+    rig.turn()
+    rig.sync.run(1)
+    rig.clock.advance(GATHER_MS + 1)
+    rig.turn()
+    assert len(rig.sync.waiting) == 1
+
+
+def test_after_a_large_round_the_next_begins_at_once() -> None:
+    rig = Rig()
+    log = rig.log()
+    append(log, [b"v" * (GATHER_MAX + 1)])
+    rig.turn()
+    append(log, [b"v"])
+    rig.turn()
+    rig.sync.run(1)
+    assert len(rig.sync.waiting) == 1
 
 
 def test_one_round_for_many_partitions() -> None:
