@@ -61,10 +61,8 @@ class Server:
         now = self.broker.broker._clock.monotonic_ms()
 
         def tick() -> None:
-            connections = self.connections
-            connections._sweep_due_ms = 0
-            connections.tick(now + after_ms)
-            connections._sweep_due_ms, connections.now_ms = 0, now
+            self.connections.tick(now + after_ms)
+            self.connections.now_ms = now
 
         self.broker.on_loop(tick)
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("moldau.server")
 
 REFUSAL_LOG_INTERVAL_MS = 10_000
-SWEEP_MS = 500
+# Every connection is looked at within so many ticks, so that ten thousand do not hold up the loop at once.
+TICKS_TO_LOOK = 5
+LOOK_AT_LEAST = 250
 
 
 class Connections:
@@ -30,7 +32,7 @@ class Connections:
         "_relieving",
         "_servers",
         "_sessions",
-        "_sweep_due_ms",
+        "_to_look_at",
         "answer_bytes_max",
         "answers_max",
         "cold_reads",
@@ -59,7 +61,7 @@ class Connections:
         self._servers: list[asyncio.Server] = []
         self._refusal_log_due_ms = self.now_ms
         self._relieving = False
-        self._sweep_due_ms = self.now_ms
+        self._to_look_at: list[Session] = []
 
     @property
     def count(self) -> int:
@@ -136,13 +138,13 @@ class Connections:
     def tick(self, now_ms: int) -> None:
         """End connections whose half-sent request stalls, and those silent for too long."""
         self.now_ms = now_ms
-        if now_ms < self._sweep_due_ms:
-            return
-        self._sweep_due_ms = now_ms + SWEEP_MS
         if self.send_budget.exceeded:
             self._too_much_held()
-        for session in list(self._sessions):
-            why = session.overdue(now_ms)
+        if not self._to_look_at:
+            self._to_look_at = list(self._sessions)
+        for _ in range(min(len(self._to_look_at), max(LOOK_AT_LEAST, len(self._sessions) // TICKS_TO_LOOK))):
+            session = self._to_look_at.pop()
+            why = session.overdue(now_ms) if session in self._sessions else ""
             if why:
                 log.info("closing %s: %s", session.peer_host, why)
                 session.close()

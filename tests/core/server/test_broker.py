@@ -106,12 +106,12 @@ def test_time_goes_on_for_the_others_when_one_tick_fails(tmp_path: Path, caplog:
     files = HeldFiles()
     with InProcess(tmp_path, files=files) as broker, broker.connect() as wire:
         topic = new_topic(wire)
-        broker.on_loop(lambda: setattr(broker.broker._connections, "_sweep_due_ms", None))
+        broker.on_loop(lambda: setattr(broker.broker._connections, "_to_look_at", 5))
         files.hold()
         asked = wire.send(produce_request(topic, BATCH, timeout_ms=1), 9)
         (answer,) = wire.receive(asked, ProduceResponse, 9).responses
         assert answer.partition_responses[0].error_code == ErrorCode.REQUEST_TIMED_OUT
-        broker.on_loop(lambda: setattr(broker.broker._connections, "_sweep_due_ms", 0))
+        broker.on_loop(lambda: setattr(broker.broker._connections, "_to_look_at", []))
         files.release()
     assert "a timer failed" in caplog.text
 

@@ -15,7 +15,7 @@ from moldau.core.base.errors import StorageError
 from moldau.core.base.workers import InlineWorker
 from moldau.core.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from moldau.core.server.config import BrokerConfig
-from moldau.core.server.connections import REFUSAL_LOG_INTERVAL_MS, SWEEP_MS, Connections
+from moldau.core.server.connections import LOOK_AT_LEAST, REFUSAL_LOG_INTERVAL_MS, TICKS_TO_LOOK, Connections
 from tests.support.inprocess import InProcess
 from tests.support.wire import Wire
 
@@ -170,15 +170,29 @@ def test_refusals_are_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> N
     assert len(caplog.records) == 2
 
 
-def test_the_overdue_are_ended_at_each_sweep() -> None:
+def test_the_overdue_are_ended() -> None:
     fine, late = Member(), Member(why="it was silent")
     connections, _ = connections_of(fine, late)
     connections.tick(10)
-    connections.tick(20)
     assert (fine.calls, late.calls) == (["asked at 10"], ["asked at 10", "closed"])
-    assert connections.now_ms == 20
-    connections.tick(10 + SWEEP_MS)
-    assert fine.calls[1:] == [f"asked at {10 + SWEEP_MS}"]
+    assert connections.now_ms == 10
+    connections.left(cast(Any, late))
+    connections.tick(20)
+    assert (fine.calls[1:], late.calls[2:]) == (["asked at 20"], [])
+
+
+def test_many_are_looked_at_in_turns() -> None:
+    members = [Member() for _ in range(LOOK_AT_LEAST * TICKS_TO_LOOK * 2)]
+    connections, _ = connections_of(*members)
+    per_tick = len(members) // TICKS_TO_LOOK
+    connections.tick(1)
+    assert sum(len(member.calls) for member in members) == per_tick
+    gone = next(member for member in members if not member.calls)
+    connections.left(cast(Any, gone))
+    for now_ms in range(2, 2 + TICKS_TO_LOOK):
+        connections.tick(now_ms)
+    assert gone.calls == []
+    assert min(len(member.calls) for member in members if member is not gone) == 1
 
 
 def test_those_who_hold_the_most_are_dropped_until_the_budget_is_kept() -> None:
