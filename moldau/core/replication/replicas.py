@@ -101,7 +101,7 @@ class Replicas:
         existing = directory.logs.get((topic.name, index))
         if existing is not None and existing.topic_id not in (topic.id, bytes(16)):
             log.warning("%s-%d on the disk belongs to an older topic of that name: deleting it", topic.name, index)
-            directory.delete_log(topic.name, index)
+            self._delete(topic.name, index)
             existing = None
         if existing is None:
             existing = directory.create_log(topic.name, index, topic.id, config)
@@ -123,4 +123,11 @@ class Replicas:
             partition.close(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
             if self.on_lost is not None:
                 self.on_lost(partition)
-            self._directory.delete_log(topic.name, partition.index)
+            self._delete(topic.name, partition.index)
+
+    def _delete(self, topic: str, index: int) -> None:
+        """A directory that cannot be renamed is as good as lost: what comes next under its name would mix with it."""
+        try:
+            self._directory.delete_log(topic, index)
+        except OSError as error:
+            self._directory.fail(f"{topic}-{index} cannot be deleted: {error}")

@@ -162,6 +162,20 @@ def test_a_deleted_topic_tells_everyone_and_goes(node: Node) -> None:
     assert not [name for name in node.rig.disk.list(ROOT) if name.startswith("orders")]
 
 
+def test_a_directory_that_cannot_be_deleted_is_lost_and_the_other_topics_are_told(node: Node) -> None:
+    image = with_topics(NewTopic("orders", 1), NewTopic("other", 1))
+    node.apply(image)
+    for topic in ("orders", "other"):
+        append(node.log(topic), [b"a"])
+    node.rig.settle()
+    node.rig.files.fail("rename", OSError(5, "EIO"))
+    more, _ = created(without(image, "orders"), NewTopic("third", 1))
+    node.apply(more)
+    assert sorted(node.replicas.by_name) == ["other", "third"]
+    assert node.rig.directory.offline
+    assert node.log("other").offline
+
+
 def test_a_topic_made_again_is_another(node: Node) -> None:
     image = with_topics(NewTopic("orders", 1))
     node.apply(image)
