@@ -67,11 +67,15 @@ class Heard:
 
 
 class Rig:
-    """See the module. `files` is a `FaultyFiles` around `disk`."""
+    """See the module. `files` is a `FaultyFiles` around `disk`.
+
+    While `eager`, the write worker does at once what the loop gave it in a turn.
+    """
 
     def __init__(self, config: DirectoryConfig | None = None, defaults: LogConfig | None = None) -> None:
         self.disk = MemoryFiles()
         self.files: Any = FaultyFiles(self.disk)
+        self.eager = True
         self.clock = ManualClock()
         self.disk.now_ms = self.clock.wall_ms()
         self.config = config if config is not None else DirectoryConfig()
@@ -105,9 +109,11 @@ class Rig:
         return found
 
     def turn(self) -> None:
-        """One turn of the loop: what was called soon, and nothing of the workers."""
+        """One turn of the loop: what was called soon, and nothing of the workers but eager writes."""
         for _ in range(len(self.calls)):
             self.calls.popleft()()
+        if self.eager:
+            self.write.run()
 
     def settle(self) -> None:
         """Until nothing is left to do."""

@@ -263,6 +263,12 @@ class PartitionLog(StoredLog):
         return size + sum(part.size for part in self._parts) if self._parts else size
 
     @property
+    def makes_file(self) -> bool:
+        """Whether writing the gather makes a file."""
+        segment = self._active
+        return segment.file is None and segment.size == 0
+
+    @property
     def gathered_batches(self) -> int:
         """Batches that wait to be handed to the writer."""
         pieces = len(self._gather)

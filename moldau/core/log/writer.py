@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 CallSoon = Callable[[Callable[[], None]], object]
 
-# Making a file or a directory costs about as much as writing this many bytes.
-_OPEN_COST = 32 * 1024
 _COMPLAIN_MS = 10_000  # between two warnings about failed writes
 _STALLED = Refusal(ErrorCode.REQUEST_TIMED_OUT, "The disk does not keep up")
 
@@ -106,7 +104,10 @@ class LogWriter:
         rounds.start()
 
     def flush(self) -> None:
-        """Write what was gathered: on the loop up to `inline_write_bytes` in all, the rest on the worker."""
+        """Write what was gathered: on the loop up to `inline_write_bytes` in all, the rest on the worker.
+
+        A first append and a roll are the worker's too: making a file took 0.3 ms here, a partition's directory 0.6.
+        """
         self._scheduled = False
         if self.offline:
             self._dirty.clear()
@@ -132,8 +133,8 @@ class LogWriter:
             if size == 0:
                 continue
             exposed += size
-            room -= size if log.segments[-1].file is not None else size + _OPEN_COST
-            if room >= 0:
+            room -= size
+            if room >= 0 and not log.makes_file:
                 self._write_here(log, size)
             else:
                 elsewhere.append(log.take_run())

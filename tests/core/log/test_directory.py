@@ -151,6 +151,7 @@ def test_a_flush_that_fails_at_the_end_leaves_no_marker() -> None:
 
 def test_an_end_waits_for_what_is_under_way() -> None:
     rig = Rig()
+    rig.eager = False
     log = rig.log(config=LogConfig(max_message_bytes=1 << 20))
     append(log, [b"x" * 400_000])
     rig.turn()

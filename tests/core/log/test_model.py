@@ -23,8 +23,8 @@ PRODUCER = 7
 class LogLife(RuleBasedStateMachine):
     """`expected` holds each topic's batches by base offset as they were appended; a crash may take its unsynced end."""
 
-    @initialize(durable=st.booleans(), method=st.sampled_from(["auto", "fdatasync", "syncfs"]))
-    def begin(self, durable: bool, method: str) -> None:
+    @initialize(durable=st.booleans(), method=st.sampled_from(["auto", "fdatasync", "syncfs"]), eager=st.booleans())
+    def begin(self, durable: bool, method: str, eager: bool) -> None:
         self.topic_config = LogConfig(
             segment_bytes=900,
             index_interval_bytes=300,
@@ -43,6 +43,7 @@ class LogLife(RuleBasedStateMachine):
         self.sequences = dict.fromkeys(TOPICS, 0)
         self.epoch = 1
         self.rig = Rig(config, self.topic_config)
+        self.rig.eager = eager
 
     def log_of(self, topic: str):  # type: ignore[no-untyped-def]
         return self.rig.log(topic, config=self.topic_config)

@@ -51,6 +51,7 @@ def test_much_is_written_by_the_worker_in_order() -> None:
     append(log, [b"first"])
     rig.turn()
     assert log.written_offset == 1
+    rig.eager = False
     big(log, 300_000)
     rig.turn()
     assert (log.written_offset, log.end_offset) == (1, 2)
@@ -71,9 +72,33 @@ def test_one_large_write_does_not_take_the_small_ones_along() -> None:
     rig = Rig()
     small, large = rig.log("small", config=LAZY), rig.log("large", config=LAZY)
     append(small, [b"v"])
+    append(large, [b"v"])
+    rig.settle()
+    rig.eager = False
+    append(small, [b"v"])
     big(large, 300_000)
     rig.turn()
-    assert (small.written_offset, large.written_offset) == (1, 0)
+    assert (small.written_offset, large.written_offset) == (2, 1)
+
+
+def test_files_are_made_by_the_worker() -> None:
+    rig = Rig()
+    rig.eager = False
+    log = rig.log(config=LogConfig(segment_bytes=300, durability=PAGE_CACHE))
+    append(log, [b"makes a directory"])
+    rig.turn()
+    assert log.written_offset == 0
+    rig.write.run()
+    append(log, [b"is written on the loop"])
+    rig.turn()
+    assert log.written_offset == 2
+    append(log, [b"x" * 100])
+    rig.turn()
+    assert (log.written_offset, len(log.segments)) == (2, 2)
+    rig.write.run()
+    append(log, [b"on the loop again"])
+    rig.turn()
+    assert log.written_offset == 4
 
 
 def test_while_a_sync_is_slow_the_loop_does_not_write() -> None:
@@ -81,6 +106,7 @@ def test_while_a_sync_is_slow_the_loop_does_not_write() -> None:
     log = rig.log()
     append(log, [b"v"])
     rig.turn()
+    rig.eager = False
     append(log, [b"v"])
     rig.clock.advance(50)
     rig.turn()
@@ -119,6 +145,7 @@ def test_a_failed_write_fails_its_own_batches_only() -> None:
 
 def test_what_was_gathered_behind_a_failed_write_fails_too() -> None:
     rig = Rig()
+    rig.eager = False
     log = rig.log(config=LogConfig(max_message_bytes=MIB))
     heard = Heard(log)
     big(log, 300_000)
@@ -151,6 +178,7 @@ def test_a_file_that_cannot_be_cut_back_takes_the_directory_offline(on_worker: b
 
 def test_a_stalled_disk_is_refused_more() -> None:
     rig = Rig(DirectoryConfig(pending_bytes_max=2 * MIB))
+    rig.eager = False
     log, other = rig.log(config=LogConfig(max_message_bytes=MIB)), rig.log("bills")
     outcomes = []
     for _ in range(10):
@@ -168,6 +196,7 @@ def test_a_stalled_disk_is_refused_more() -> None:
 
 def test_many_small_batches_behind_a_stalled_write_are_bounded_too() -> None:
     rig = Rig(DirectoryConfig(pending_bytes_max=MIB, inline_write_bytes=0))
+    rig.eager = False
     log = rig.log()
     append(log, [b"v"])
     rig.turn()
@@ -237,6 +266,7 @@ def test_an_offline_writer_drops_what_it_gets() -> None:
 
 def test_a_log_that_is_deleted_while_the_worker_writes() -> None:
     rig = Rig()
+    rig.eager = False
     log = rig.log(config=LogConfig(max_message_bytes=MIB))
     big(log, 300_000)
     rig.turn()
