@@ -134,30 +134,23 @@ class Session(asyncio.BufferedProtocol):
         return unfinished.view()
 
     def buffer_updated(self, size: int) -> None:
-        if self._unfinished is None:
-            self._take_in(self._connections.pool.shared_view, size)
-        else:
-            self._take_in(None, size)
+        """The border that no error of receiving or deciding passes."""
+        try:
+            if self._unfinished is None:
+                self._receive(self._connections.pool.shared_view, size)
+            else:
+                self._receive_more(size)
+        except CorruptData as error:
+            self._say_and_finish(error)
+        except Exception:
+            log.exception("closing %s", self.peer_host)
+            self._abort()
 
     def eof_received(self) -> bool:
         self._closed = True
         return False  # half-closed connections are closed: nobody reads the answers of ours that way
 
     # -- receiving
-
-    def _take_in(self, view: memoryview | None, size: int) -> None:
-        """Receive into the unfinished frame (None), or from `view`: the border that no error passes."""
-        try:
-            if view is None:
-                self._receive_more(size)
-            else:
-                self._receive(view, size)
-        except CorruptData as error:
-            log.info("closing %s: %s", self.peer_host, error)
-            self._finish()
-        except Exception:
-            log.exception("closing %s", self.peer_host)
-            self._abort()
 
     def _receive(self, view: memoryview, end: int) -> None:
         """Cut whole frames from `view` and decide them; what is left becomes an `Unfinished`."""
@@ -253,8 +246,7 @@ class Session(asyncio.BufferedProtocol):
         except KafkaError as error:
             answer = self._refused(endpoint, error.code, error.message)
         except CloseConnection as error:
-            log.info("closing %s: %s", self.peer_host, error)
-            self._finish()
+            self._say_and_finish(error)
             return
         except Exception:
             log.exception("%s failed", endpoint.api.name)
@@ -323,7 +315,13 @@ class Session(asyncio.BufferedProtocol):
         backlog, self._backlog = self._backlog, b""
         if backlog:
             self._connections.pool.give_back(len(backlog))
-            self._take_in(memoryview(backlog), len(backlog))
+            try:
+                self._receive(memoryview(backlog), len(backlog))
+            except CorruptData as error:
+                self._say_and_finish(error)
+            except Exception:
+                log.exception("closing %s", self.peer_host)
+                self._abort()
             if self._paused or self._closed:
                 return
         self.last_active_ms = self._connections.now_ms
@@ -374,6 +372,10 @@ class Session(asyncio.BufferedProtocol):
         """End the connection and free at once what it holds."""
         self._abort()
         self._let_go()
+
+    def _say_and_finish(self, why: MoldauError) -> None:
+        log.info("closing %s: %s", self.peer_host, why)
+        self._finish()
 
     def _finish(self) -> None:
         """Decide nothing more; close once what was decided is answered and taken."""

@@ -139,7 +139,7 @@ def test_others_have_their_turn_while_many_requests_of_one_wait(
     stream = (struct.pack(">i", len(SMALL)) + SMALL) * 5
 
     def receive() -> tuple[bool, int, int]:
-        session._take_in(memoryview(stream), len(stream))
+        session._receive(memoryview(stream), len(stream))
         return session._paused, len(session._backlog), server.connections.pool.budget.used
 
     rest = 3 * (4 + len(SMALL))
