@@ -13,7 +13,7 @@ from bench.figures import Better, Figure
 from bench.sides import Side, Usage, librdkafka, run_program
 
 GB = 1e9
-# Small requests go to a few partitions, as they do when a topic has a few.
+# Bulk goes to a few partitions, as it does when a topic has a few.
 PARTITIONS = 4
 
 
@@ -99,6 +99,7 @@ class SmallProduce:
     rate_target: float | None = None
     p50_target: float | None = None
     cpu_target: float | None = None
+    partitions: int = 1
     own_brokers: bool = False
     name: str = field(init=False)
     rate: Figure = field(init=False)
@@ -110,6 +111,9 @@ class SmallProduce:
         plural = "connection" if self.connections == 1 else "connections"
         what = f"small produce, {self.connections} {plural}"
         self.name = f"small-{self.connections}-{self.mode}"
+        if self.partitions > 1:
+            what += f", {self.partitions} partitions"
+            self.name += f"-{self.partitions}"
         self.rate = Figure(f"{what}: rate", "requests/s", self.mode, Better.HIGHER, self.rate_target)
         self.p50 = Figure(f"{what}: p50", "us", self.mode, target=self.p50_target)
         self.p99 = Figure(f"{what}: p99", "us", self.mode)
@@ -120,7 +124,7 @@ class SmallProduce:
         return (self.rate, self.p50, self.p99, self.cpu)
 
     def warm_up(self, side: Side, scale: Scale) -> None:
-        side.make_topic(self.name, PARTITIONS, self.mode)
+        side.make_topic(self.name, self.partitions, self.mode)
         self._run(side, scale.warm_up_seconds)
 
     def measure(self, side: Side, scale: Scale, round_number: int) -> Measured:
@@ -142,7 +146,7 @@ class SmallProduce:
             host=side.broker.host,
             port=side.broker.port,
             topic=self.name,
-            partitions=PARTITIONS,
+            partitions=self.partitions,
             connections=self.connections,
             seconds=seconds,
             warmup=0,
@@ -301,6 +305,9 @@ def all_rows() -> list[Row]:
         SmallProduce(1, "synced", rate_target=1.3),
         SmallProduce(10, "synced", rate_target=5.0),
         SmallProduce(100, "synced", rate_target=10.0),
+        # The peer syncs partitions side by side: no targets, but worth knowing.
+        SmallProduce(10, "synced", partitions=PARTITIONS),
+        SmallProduce(100, "synced", partitions=PARTITIONS),
         BulkProduce(1024, "page-cache", rate_target=1.5, cpu_target=0.6),
         BulkProduce(100, "page-cache", rate_target=1.05),
         BulkProduce(1024, "synced"),
