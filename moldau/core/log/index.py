@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
 from typing import ClassVar
 
 from moldau.core.base.files import Files
@@ -117,17 +118,11 @@ class SparseIndex(ABC):
             self._cut_file(self.flushed)
 
     def count_while(self, keep: int, field: int) -> int:
-        """How many leading entries have number `field` < `keep`: what `cut` is to be given."""
-        count = len(self._tail)
-        while count and self._tail[count - 1][field] >= keep:
-            count -= 1
-        if count or not self.flushed:
-            return self.flushed + count
-        entries = self._read_entries(0, self.flushed)
-        count = len(entries)
-        while count and entries[count - 1][field] >= keep:
-            count -= 1
-        return count
+        """How many leading entries have number `field` < `keep`: what `cut` is to be given. Both numbers rise."""
+        tail = self._tail
+        if tail and tail[0][field] < keep:
+            return self.flushed + bisect_left(tail, keep, key=itemgetter(field))
+        return self._count_in_file(keep, field)
 
     # Which of the two numbers is an offset (kept absolute in memory, relative in the file).
     _offset_field: ClassVar[int]
@@ -165,23 +160,28 @@ class SparseIndex(ABC):
         return found[0] if found else None
 
     def _floor_in_file(self, key: int) -> Entry | None:
-        low, high = 0, self.flushed  # the floor's index + 1 is in [low, high]
+        count = self._count_in_file(key + 1, 0)
+        found = self._read_entries(count - 1, count) if count else []
+        return found[0] if found else None
+
+    def _count_in_file(self, keep: int, field: int) -> int:
+        """Entries of the file whose number `field` is < `keep`."""
+        low, high = 0, self.flushed  # the answer is in [low, high]
         if not high:
-            return None
+            return 0
         handle = self._files.open_read(self.path)
         try:
             while high - low > _READ_WHOLE // self.layout.size:
                 middle = (low + high) // 2
-                if self._read_at(handle, middle)[0] <= key:
-                    low = middle
+                if self._read_at(handle, middle)[field] < keep:
+                    low = middle + 1
                 else:
                     high = middle
             content = self._files.pread(handle, (high - low) * self.layout.size, low * self.layout.size)
         finally:
             self._files.close(handle)
         entries = [self._absolute((first, second)) for first, second in self.layout.iter_unpack(content)]
-        found = bisect_right(entries, key, key=_first)
-        return entries[found - 1] if found else None
+        return low + bisect_left(entries, keep, key=itemgetter(field))
 
     def _cut_file(self, count: int) -> None:
         handle = self._files.open_write(self.path)

@@ -250,7 +250,11 @@ class Loader:
             if number < first and segments[number + 1].base_offset <= self._replayed_to:
                 continue
             stop = start if number == first else segment.size
-            begin = segment.find(self._replayed_to, stop) if stop else None
+            try:
+                begin = segment.find(self._replayed_to, stop) if stop else None
+            except CorruptData as error:
+                logger.warning("its batches say nothing of their producers: %s", error)
+                continue
             if begin is not None:
                 for _, _, header in BatchScan(self._files, segment.opened().handle, begin, stop, check=False):
                     self._learn(header)
@@ -322,8 +326,14 @@ class Loader:
         log = self._log
         synced = max(min(self._synced, end), segments[0].base_offset)
         if synced < end:
-            log.synced_offset = synced = log.batch_start(synced)
-            log.synced_at = log.place_of(synced)
+            try:
+                synced = log.batch_start(synced)
+                place = log.place_of(synced)
+            except CorruptData as error:
+                segment = log.segment_of(synced)
+                synced, place = segment.base_offset, (segment, 0)
+                logger.warning("it counts as synced up to %d only: %s", synced, error)
+            log.synced_offset, log.synced_at = synced, place
         for segment, following in zip(segments, [*segments[1:], None], strict=True):
             if segment.size and (following is None or following.base_offset > synced):
                 segment.durable = False

@@ -6,10 +6,15 @@ Lives here: counted handles, and what is known of one segment. Which segment a b
 
 from __future__ import annotations
 
+import logging
+
+from moldau.core.base.errors import CorruptData
 from moldau.core.base.files import Files
 from moldau.core.log.headers import BatchScan
 from moldau.core.log.index import OffsetIndex, TimeIndex
 from moldau.core.log.names import INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, segment_file
+
+logger = logging.getLogger(__name__)
 
 NO_TIMESTAMP = -1
 
@@ -123,17 +128,37 @@ class Segment:
             file.release()
 
     def find(self, offset: int, end: int) -> int | None:
-        """The position of the batch that holds `offset` or, in a gap, the one behind it; None: not below `end`."""
+        """The position of the batch that holds `offset` or, in a gap, the one behind it; None: not below `end`.
+
+        An index entry that does not fit the log is passed over. Raises OSError, CorruptData.
+        """
         entry = self.offsets.floor(offset)
-        scan = BatchScan(self._files, self.opened().handle, entry[1] if entry is not None else 0, end, check=False)
+        if entry is not None and entry[1] < end:
+            scan = self._scan(entry[1], end)
+            for position, _, header in scan:
+                last = header[0] + header[6]
+                if position == entry[1] and last != entry[0]:
+                    break
+                if last >= offset:
+                    return position
+            else:
+                if scan.problem is None:
+                    return None
+            logger.warning("%s: the index entry %s does not fit the log", self.path(), entry)
+        scan = self._scan(0, end)
         for position, _, header in scan:
             if header[0] + header[6] >= offset:
                 return position
+        if scan.problem is not None:
+            raise CorruptData(f"{self.path()}: at byte {scan.position}: {scan.problem}")
         return None
+
+    def _scan(self, start: int, end: int) -> BatchScan:
+        return BatchScan(self._files, self.opened().handle, start, end, check=False)
 
     def reload_first_timestamp(self) -> None:
         """Read the first batch's timestamp, from which `segment.ms` counts."""
         self.first_timestamp = NO_TIMESTAMP
-        for _, _, header in BatchScan(self._files, self.opened().handle, 0, self.size, check=False):
+        for _, _, header in self._scan(0, self.size):
             self.first_timestamp = header[8]
             return

@@ -70,7 +70,7 @@ class StoredLog:
 
         `upto` is a batch boundary that is written. The bytes may end within a batch at `max_bytes`, but the
         first batch is whole: when it alone is larger, it is given with `at_least_one`, and None without.
-        None also when there is nothing below `upto`. The caller releases the slice. Raises OSError.
+        None also when there is nothing below `upto`. The caller releases the slice. Raises OSError, CorruptData.
         """
         if offset >= upto:
             return None if offset <= self.end_offset else OUT_OF_RANGE
@@ -133,7 +133,7 @@ class StoredLog:
         return self.segments[max(index, 0)]
 
     def place_of(self, offset: int) -> Place:
-        """Where the batch that holds `offset` begins, or the end of its segment when it has none. Raises OSError."""
+        """Where the batch that holds `offset` begins, or the end of its segment. Raises OSError, CorruptData."""
         segment = self.segment_of(offset)
         if offset <= segment.base_offset:
             return segment, 0

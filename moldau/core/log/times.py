@@ -6,12 +6,15 @@ decompressed. A batch whose header lies about its largest timestamp is believed.
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from moldau.core.log.headers import BatchScan, Header
 from moldau.core.log.segment import NO_TIMESTAMP, Segment
 from moldau.core.log.stored import StoredLog
 from moldau.core.protocol.batch import APPEND_TIME, RecordBatch
+
+logger = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -29,8 +32,7 @@ def first_since(log: StoredLog, timestamp: int, upto: int) -> Found | None:
             return None
         if segment.max_timestamp < timestamp:
             continue
-        entry = segment.times.floor(timestamp)
-        found = _search(log, segment, entry[1] if entry is not None else segment.base_offset, timestamp, upto)
+        found = _search(log, segment, _start(log, segment, timestamp), timestamp, upto)
         if found is not None:
             return found
     return None
@@ -48,6 +50,19 @@ def newest(log: StoredLog, upto: int) -> Found | None:
         if timestamp != NO_TIMESTAMP and offset >= log.start_offset and (best is None or timestamp > best[0]):
             best = (timestamp, segment, offset)
     return None if best is None else _search(log, best[1], best[2], best[0], upto)
+
+
+def _start(log: StoredLog, segment: Segment, timestamp: int) -> int:
+    """From where on the segment is searched: below that offset every record is older."""
+    entry = segment.times.floor(timestamp)
+    if entry is None or entry[1] < log.start_offset:
+        return segment.base_offset
+    for _, _, header in _scan(log, segment, log.place_of(entry[1])[1]):
+        if (header[8], header[0] + header[6]) == entry:
+            return entry[1]
+        break
+    logger.warning("%s: the time index entry %s does not fit the log", segment.path(), entry)
+    return segment.base_offset
 
 
 def _newest_below(log: StoredLog, segment: Segment, upto: int) -> tuple[int, int]:

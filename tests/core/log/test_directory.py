@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
+from pathlib import Path
 
 import pytest
 
+from moldau.core.base.clock import SystemClock
 from moldau.core.base.errors import ErrorCode, Refusal, StorageError
+from moldau.core.base.files import OsFiles
 from moldau.core.base.ids import ZERO_UUID
+from moldau.core.base.workers import ThreadWorker
 from moldau.core.log import names
 from moldau.core.log.checkpoints import MetaProperties, decode_offsets
-from moldau.core.log.config import PAGE_CACHE, LogConfig
+from moldau.core.log.config import PAGE_CACHE, DirectoryConfig, LogConfig
+from moldau.core.log.directory import LogDirectory, Workers
+from moldau.core.log.partition_log import PartitionLog
 from tests.support.log_batches import Sender, make_batch
 from tests.support.log_rig import ROOT, Heard, Rig, append, stored
 
@@ -258,3 +265,64 @@ def test_empty_checkpoint_files_say_nothing(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         rig.kill()
     assert caplog.text == ""
+
+
+def test_with_threads_on_a_real_disk(tmp_path: Path) -> None:
+    config = LogConfig(segment_bytes=20_000, max_message_bytes=1 << 20)
+
+    def opened(loop: asyncio.AbstractEventLoop) -> tuple[LogDirectory, list[ThreadWorker]]:
+        workers = [ThreadWorker(loop, name) for name in Workers._fields]
+        directory = LogDirectory(
+            str(tmp_path),
+            OsFiles(),
+            SystemClock(),
+            DirectoryConfig(checkpoint_bytes=50_000, inline_write_bytes=5_000),
+            workers=Workers(*workers),
+            call_soon=loop.call_soon,
+            defaults=config,
+        )
+        directory.open()
+        return directory, workers
+
+    async def life() -> None:
+        loop = asyncio.get_running_loop()
+        directory, workers = opened(loop)
+        logs = [directory.create_log("orders", n, bytes(16), config) for n in range(4)]
+        done = loop.create_future()
+
+        class Waiter:
+            def __init__(self, log: PartitionLog) -> None:
+                self.log = log
+                log.listener = self
+
+            def on_written(self) -> None: ...
+
+            def on_failed(self, error: ErrorCode) -> None:
+                done.set_exception(AssertionError(error.name))
+
+            def on_synced(self) -> None:
+                if all(log.synced_offset == 50 for log in logs):
+                    done.set_result(None)
+
+        for log in logs:
+            Waiter(log)
+        for n in range(50):
+            for log in logs:
+                assert log.append(make_batch([b"x" * 40 * n]), 0) == n
+            await asyncio.sleep(0)
+        await done
+        closed = loop.create_future()
+        directory.shut_down().then(closed.set_result)
+        assert await closed is True
+        for worker in workers:
+            worker.close()
+        directory.close()
+        directory, workers = opened(loop)
+        assert directory.clean
+        for log in directory.logs.values():
+            assert [len(batch) for batch in stored(log)] == [len(make_batch([b"x" * 40 * n])) for n in range(50)]
+        for worker in workers:
+            worker.close()
+        directory.close()
+
+    asyncio.run(life())

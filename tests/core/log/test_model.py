@@ -207,4 +207,4 @@ class LogLife(RuleBasedStateMachine):
 
 
 TestLogLife = LogLife.TestCase
-TestLogLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLogLife.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from moldau.core.log.config import PAGE_CACHE, DirectoryConfig, LogConfig
+from moldau.core.log.config import PAGE_CACHE, SYNCED, DirectoryConfig, LogConfig
 from moldau.core.log.partition_log import PartitionLog
 from moldau.core.log.points import snapshot_path
 from moldau.core.log.producers import ProducerStates
@@ -104,6 +104,20 @@ def test_a_batch_with_a_flipped_bit_ends_the_log(where: int) -> None:
     log = rig.log()
     assert log.end_offset == 3
     assert log.producers.state(7) == (0, tuple((n, n, n, TIMESTAMP + n) for n in range(3)))
+
+
+@pytest.mark.parametrize("durability", [SYNCED, PAGE_CACHE])
+def test_a_bit_flipped_below_the_point_does_not_stop_a_start(durability: str) -> None:
+    rig = Rig(defaults=LogConfig(durability=durability))
+    life(rig, 6)
+    rig.directory.write_checkpoints()
+    rig.settle()
+    overwrite(rig, LOG, b"\xff", 2 * SIZE + 16)
+    for name in rig.disk.list(f"{ROOT}/orders-0"):
+        if name.endswith(".snapshot"):
+            rig.disk.unlink(f"{ROOT}/orders-0/{name}")
+    rig.kill()
+    assert rig.log().end_offset <= 6
 
 
 def test_zeros_at_the_end_are_cut() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from moldau.core.base.errors import CorruptData
 from moldau.core.log.segment import FileSlice, OpenFile, Segment
 from tests.support.log_batches import TIMESTAMP, make_batch
 from tests.support.memory_files import MemoryFiles
@@ -65,6 +68,27 @@ def test_finding_the_batch_that_holds_an_offset() -> None:
         assert segment.find(offset, segment.size) == positions[number]
     assert segment.find(160, segment.size) is None
     assert segment.find(0, segment.size) == 0
+
+
+@pytest.mark.parametrize("entry", [(132, 17), (132, 0), (131, 10), (132, 11), (129, 10), (120, 12), (132, 99_999)])
+def test_an_index_entry_that_does_not_fit_is_passed_over(
+    entry: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    segment, positions = segment_with(MemoryFiles(), 100, 20, step=3)
+    offset, position = entry
+    segment.offsets.append(offset, positions[position] if position < 17 else position)
+    for n in range(20):
+        assert segment.find(101 + 3 * n, segment.size) == positions[n]
+    assert ("does not fit" in caplog.text) == (position != 99_999)
+
+
+def test_a_log_that_is_broken_on_the_way_is_said_to_be() -> None:
+    files = MemoryFiles()
+    segment, positions = segment_with(files, 0, 5)
+    files.pwrite(segment.opened().handle, b"\xff", positions[2] + 16)
+    assert segment.find(1, segment.size) == positions[1]
+    with pytest.raises(CorruptData, match="not the header"):
+        segment.find(3, segment.size)
 
 
 def test_only_what_is_written_is_looked_at() -> None:

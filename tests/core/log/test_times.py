@@ -81,6 +81,13 @@ def test_records_without_a_timestamp() -> None:
     assert found(log, 0) is None
 
 
+def test_a_time_index_entry_that_does_not_fit_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    log = filled(Rig(), [[n] for n in range(20)])
+    log.segments[0].times.append(TIMESTAMP + 5, 12)
+    assert found(log, 7) == (7, 7)
+    assert "does not fit" in caplog.text
+
+
 def test_searching_after_a_restart() -> None:
     rig = Rig()
     filled(rig, [[n] for n in range(40)], LogConfig(segment_bytes=900, index_interval_bytes=200))
