@@ -364,6 +364,11 @@ class LogDirectory:
         logger.critical("the data directory %s is offline: %s", self.path, problem)
         self.writer.go_offline()
         self.checkpoints.stopped = True
+        try:
+            # The cache may hold what the disk does not: the next start has to scan from what was synced.
+            self._files.unlink(f"{self.path}/{names.WRITTEN_POINTS_FILE}")
+        except OSError as error:
+            logger.info("%s: the written points stay: %s", self.path, error)
         for log in self.logs.values():
             log.go_offline()
         for log in self._all_logs():

@@ -184,6 +184,17 @@ def test_everybody_hears_when_the_disk_fails() -> None:
     assert all(one.calls == [("KAFKA_STORAGE_ERROR", 0)] for one in heard)
 
 
+def test_after_a_failure_the_next_start_trusts_only_what_was_synced() -> None:
+    rig = Rig(defaults=LogConfig(durability=PAGE_CACHE))
+    append(rig.log(), [b"v"])
+    rig.settle()
+    rig.directory.write_checkpoints()
+    rig.settle()
+    assert rig.disk.exists(f"{ROOT}/{names.WRITTEN_POINTS_FILE}")
+    rig.directory.fail("broken")
+    assert not rig.disk.exists(f"{ROOT}/{names.WRITTEN_POINTS_FILE}")
+
+
 def test_starts_and_watermarks_are_written_now_and_then() -> None:
     rig = Rig()
     log = rig.log()
