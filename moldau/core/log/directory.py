@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 Key = tuple[str, int]
 
+# Dirty files up to which a background sync goes file by file.
+PATIENT_FILES_MAX = 64
+
 
 class Workers(NamedTuple):
     """Where a directory's blocking calls run: each its own thread, so that none waits for another kind."""
@@ -186,7 +189,12 @@ class LogDirectory:
         self.checkpoints.logs = self._all_logs
         self.checkpoints.on_idle = self._checkpoint_done
         self.checkpoints.filesystem_handle = self._handle
-        self.checkpoints.by_filesystem_at = filesystem_threshold(self._files, self._config)
+        # Nobody's answer waits for these: better many small syncs than one of all that page-cache logs have dirty.
+        patient = max(PATIENT_FILES_MAX, self.writer.durable_rounds.by_filesystem_at)
+        if self._config.sync_method == "auto":
+            self.writer.background_rounds.by_filesystem_at = self.checkpoints.by_filesystem_at = patient
+        else:
+            self.checkpoints.by_filesystem_at = filesystem_threshold(self._files, self._config)
 
     def _read_offsets(self, name: str) -> dict[Key, int]:
         path = f"{self.path}/{name}"

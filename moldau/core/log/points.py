@@ -314,7 +314,11 @@ class Checkpoints:
             self.written_points[log.topic, log.partition] = taken.offset
             self._unpromoted.setdefault(log, {}).update(dict.fromkeys(taken.paths))
         recovery = self._force_recovery or self._exposure.cost >= self._recovery_due
+        before = self._recovery_content
         paths = self._promote() if recovery else []
+        # Nothing was synced since the last time (page-cache logs sync at rolls only): then there is nothing to write,
+        # and no sync that the next writes would have to wait for.
+        recovery = recovery and self._recovery_content != before
         filesystem = self.filesystem_handle if len(paths) > self.by_filesystem_at else None
         points = self._encode_points()
         content = self._recovery_content if recovery else None

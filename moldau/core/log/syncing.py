@@ -69,7 +69,7 @@ class SyncRounds:
         self._worker = worker
         self._root = root
         self._root_handle = root_handle
-        self._by_filesystem_at = filesystem_threshold(files, config)
+        self.by_filesystem_at = filesystem_threshold(files, config)
         self._wanted: dict[PartitionLog, None] = {}
         self.running: list[_Covered] | None = None
         self._started_ms = 0
@@ -189,7 +189,7 @@ class SyncRounds:
             if self.saves_epochs and not log.leader_epochs.saved and log.written_offset > log.segments[0].base_offset:
                 contents.append((f"{log.directory}/{EPOCHS_FILE}", encode_epochs(log.leader_epochs.entries)))
         handles = [file.handle for file in self._held]
-        many = len(handles) + len(directories) + 2 * len(contents) > self._by_filesystem_at
+        many = len(handles) + len(directories) + 2 * len(contents) > self.by_filesystem_at
         return SyncPlan(handles, list(directories), contents, self._root_handle if many else None)
 
     def _done(self, _: object, failure: BaseException | None) -> None:
