@@ -10,10 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from moldau.core.base.ids import random_uuid, uuid_text
 from tests.support.ports import free_port
 from tests.support.probe import serves
 from tests.support.process import BrokerProcess
@@ -90,7 +89,7 @@ class ApacheKafka(BrokerProcess):
     def prepare(self) -> None:
         self._properties_path.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
         if not (self.data_dir / "meta.properties").exists():
-            cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            cluster_id = uuid_text(random_uuid(os.urandom(16)))  # one that does not look like a flag
             run_tool("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties_path))
 
     def is_ready(self) -> bool:
