@@ -13,6 +13,7 @@ from typing import Any
 
 from moldau.core.base.clock import SystemClock
 from moldau.core.base.files import OsFiles
+from moldau.core.base.workers import InlineWorker
 from moldau.core.log.config import PAGE_CACHE, DirectoryConfig, LogConfig
 from moldau.core.log.directory import LogDirectory, Workers
 from moldau.core.log.headers import BatchScan
@@ -44,7 +45,7 @@ def main() -> None:
 def _append(root: str) -> None:
     calls: list[Callable[[], None]] = []
     worker = _NoWorker()
-    workers = Workers(worker, worker, worker, worker)
+    workers = Workers(InlineWorker(), worker, worker, worker)
     directory = LogDirectory(root, OsFiles(), SystemClock(), DirectoryConfig(), workers=workers, call_soon=calls.append)
     directory.open()
     now = time.time_ns() // 1_000_000

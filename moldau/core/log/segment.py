@@ -13,6 +13,7 @@ from moldau.core.base.files import Files
 from moldau.core.log.headers import BatchScan
 from moldau.core.log.index import OffsetIndex, TimeIndex
 from moldau.core.log.names import INDEX_SUFFIX, LOG_SUFFIX, TIME_INDEX_SUFFIX, segment_file
+from moldau.core.protocol.batch import HEADER, HEADER_SIZE, MAGIC
 
 logger = logging.getLogger(__name__)
 
@@ -133,25 +134,28 @@ class Segment:
         An index entry that does not fit the log is passed over. Raises OSError, CorruptData.
         """
         entry = self.offsets.floor(offset)
-        if entry is not None and entry[1] < end:
-            scan = self._scan(entry[1], end)
-            for position, _, header in scan:
-                last = header[0] + header[6]
-                if position == entry[1] and last != entry[0]:
-                    break
-                if last >= offset:
-                    return position
+        start = 0
+        if entry is not None:
+            if self._fits(entry):
+                start = entry[1]
             else:
-                if scan.problem is None:
-                    return None
-            logger.warning("%s: the index entry %s does not fit the log", self.path(), entry)
-        scan = self._scan(0, end)
+                logger.warning("%s: the index entry %s does not fit the log", self.path(), entry)
+        scan = self._scan(start, end)
         for position, _, header in scan:
             if header[0] + header[6] >= offset:
                 return position
         if scan.problem is not None:
             raise CorruptData(f"{self.path()}: at byte {scan.position}: {scan.problem}")
         return None
+
+    def _fits(self, entry: tuple[int, int]) -> bool:
+        """Whether a batch with the entry's last offset stands where the entry says."""
+        last_offset, position = entry
+        content = self._files.pread(self.opened().handle, HEADER_SIZE, position)
+        if len(content) < HEADER_SIZE:
+            return False
+        header = HEADER.unpack(content)
+        return bool(header[3] == MAGIC and header[0] + header[6] == last_offset)
 
     def _scan(self, start: int, end: int) -> BatchScan:
         return BatchScan(self._files, self.opened().handle, start, end, check=False)

@@ -79,7 +79,24 @@ def test_an_index_entry_that_does_not_fit_is_passed_over(
     segment.offsets.append(offset, positions[position] if position < 17 else position)
     for n in range(20):
         assert segment.find(101 + 3 * n, segment.size) == positions[n]
-    assert ("does not fit" in caplog.text) == (position != 99_999)
+    assert "does not fit" in caplog.text
+
+
+def test_the_end_is_not_searched_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = MemoryFiles()
+    segment, positions = segment_with(files, 0, 2000)
+    segment.offsets.append(1500, positions[1500])
+    read: list[int] = []
+    whole = files.pread
+
+    def pread(handle: int, size: int, position: int) -> bytes:
+        read.append(position)
+        return whole(handle, size, position)
+
+    monkeypatch.setattr(files, "pread", pread)
+    assert segment.find(1501, positions[1500]) is None
+    assert segment.find(1501, segment.size) == positions[1501]
+    assert min(read) == positions[1500]
 
 
 def test_a_log_that_is_broken_on_the_way_is_said_to_be() -> None:
