@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -25,6 +26,7 @@ SEND_AT_ONCE = 4 * MIB
 PROBE_STEP = 128 * KIB
 GATHER_MAX = 512
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+_MORE = getattr(socket, "MSG_MORE", 0)
 
 
 class Slice(Protocol):
@@ -58,12 +60,13 @@ class Outbox:
         "_budget",
         "_cold",
         "_descriptor",
+        "_duplicate",
         "_loop",
         "_on_broken",
         "_on_drained",
         "_sent",
         "_waits_for",
-        "_watched",
+        "_warm_to",
         "waiting",
         "waiting_bytes",
     )
@@ -86,7 +89,8 @@ class Outbox:
         self.waiting: deque[Chunk] = deque()  # what was not taken yet; for others to look at only
         self._sent = 0  # bytes of the first waiting chunk that are out
         self._waits_for = ""  # "", "socket", "disk" or "closed"
-        self._watched = -1  # the duplicate that the loop watches
+        self._warm_to = 0  # how far the first waiting slice is known to be in the page cache
+        self._duplicate: socket.socket | None = None  # for the loop to watch, and for `send` with flags
         self.waiting_bytes = 0  # bytes held in memory here; slices of files hold none
 
     @property
@@ -141,9 +145,9 @@ class Outbox:
         held, self.waiting_bytes = self.waiting_bytes, 0
         if held:
             self._budget.give_back(held)
-        if self._watched >= 0:
-            os.close(self._watched)
-            self._watched = -1
+        if self._duplicate is not None:
+            self._duplicate.close()
+            self._duplicate = None
 
     def _go_on(self) -> None:
         """Send from the front until done or until something must be waited for."""
@@ -164,19 +168,23 @@ class Outbox:
         """Send some of the first chunk. False: it waits for the disk."""
         left = len(chunk) - self._sent
         if isinstance(chunk, bytes):
-            sent = os.write(self._descriptor, memoryview(chunk)[self._sent :])
+            # What follows goes with it: else a reader wakes up for a header alone.
+            sent = self._second().send(memoryview(chunk)[self._sent :], _MORE if len(self.waiting) > 1 else 0)
         else:
             position = chunk.position + self._sent
-            if not is_warm(chunk, position):
-                self._warm_up(chunk, position)
-                return False
-            sent = os.sendfile(self._descriptor, chunk.handle, position, min(left, SEND_AT_ONCE))
+            if position >= self._warm_to:
+                if not is_warm(chunk, position):
+                    self._warm_up(chunk, position)
+                    return False
+                self._warm_to = min(chunk.position + len(chunk), position + SEND_AT_ONCE)
+            left_warm = self._warm_to - position
+            sent = os.sendfile(self._descriptor, chunk.handle, position, min(left, left_warm))
             if sent == 0:
                 raise OSError("a slice reaches past the end of its file")
         if sent < left:
             self._sent += sent
             return True
-        self._sent = 0
+        self._sent = self._warm_to = 0
         self.waiting.popleft()
         if isinstance(chunk, bytes):
             self.waiting_bytes -= len(chunk)
@@ -188,18 +196,23 @@ class Outbox:
     def _watch(self) -> None:
         if self._waits_for == "socket":
             return
-        if self._watched < 0:
-            try:
-                self._watched = os.dup(self._descriptor)
-            except OSError:  # the process has no descriptor left: better one connection less than a broken loop
-                self._broken()
-                return
+        try:
+            duplicate = self._second()
+        except OSError:  # the process has no descriptor left: better one connection less than a broken loop
+            self._broken()
+            return
         self._waits_for = "socket"
-        self._loop.add_writer(self._watched, self._go_on)
+        self._loop.add_writer(duplicate.fileno(), self._go_on)
+
+    def _second(self) -> socket.socket:
+        """A socket object of our own over the connection: the transport owns the first. Raises OSError."""
+        if self._duplicate is None:
+            self._duplicate = socket.socket(fileno=os.dup(self._descriptor))
+        return self._duplicate
 
     def _unwatch(self) -> None:
         if self._waits_for == "socket":
-            self._loop.remove_writer(self._watched)
+            self._loop.remove_writer(self._second().fileno())
             self._waits_for = ""
 
     def _broken(self) -> None:
