@@ -15,7 +15,7 @@ import pytest
 
 from moldau.core.base.errors import ConfigError
 from moldau.core.server import run as module
-from moldau.core.server.run import allow_many_files, loop_factory
+from moldau.core.server.run import allow_many_files, keep_freed_memory, loop_factory
 from tests.support.ports import free_port
 from tests.support.wire import Wire
 
@@ -110,6 +110,21 @@ def test_without_uvloop_auto_takes_what_is_there_and_uvloop_says_what_is_missing
 
 
 # -- open files
+
+
+def test_freed_memory_is_kept_where_the_allocator_can() -> None:
+    class Glibc:
+        def __init__(self) -> None:
+            self.settings: dict[int, int] = {}
+
+        def mallopt(self, setting: int, value: int) -> int:
+            self.settings[setting] = value
+            return 1
+
+    glibc = Glibc()
+    assert keep_freed_memory(glibc)
+    assert glibc.settings == {-1: 48 << 20, -3: 8 << 20}
+    assert not keep_freed_memory(object())
 
 
 def test_as_many_files_as_the_system_lets_us(monkeypatch: pytest.MonkeyPatch) -> None:
