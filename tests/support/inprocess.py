@@ -1,6 +1,6 @@
-"""A broker inside the test process: on a loop of its own in a thread, so that a test can look into it and hold its disk.
+"""A broker inside the test process: on a loop of its own in a thread, so that a test can look inside and hold its disk.
 
-Tests talk to it over real sockets (`wire.Wire`). What needs a process of its own (signals, exit codes) is `broker.py`'s.
+Tests talk to it over real sockets (`wire.Wire`). What needs its own process (signals, exit codes) is `broker.py`'s.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from moldau.core.base.clock import ManualClock
 from moldau.core.base.errors import ErrorCode, Refusal
 from moldau.core.base.workers import InlineWorker, Worker
 from moldau.core.log.config import LogConfig
-from moldau.core.log.partition_log import LogListener, PartitionLog
+from moldau.core.log.partition_log import PartitionLog
+from moldau.core.log.seams import LogListener
 from moldau.core.metadata import storage
 from moldau.core.metadata.controller import Controller, ControllerSettings
 from moldau.core.metadata.creation import Defaults, NewTopic
