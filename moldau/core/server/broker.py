@@ -38,6 +38,7 @@ from moldau.core.server.connections import Connections
 from moldau.core.server.context import Services
 from moldau.core.server.producer_ids import ProducerIds
 from moldau.core.server.registry import Table
+from moldau.core.server.session import Session
 from moldau.core.server.status_log import Status, StatusLog
 from moldau.core.server.ticker import Ticker
 
@@ -194,7 +195,7 @@ class Broker:
         self._connections = Connections(services, table, self._worker("cold-reads", COLD_READ_THREADS))
         for endpoint in config.endpoints():
             try:
-                port = await self._connections.listen(endpoint)
+                port = await self._connections.listen(endpoint, Session)
             except OSError as error:
                 self._connections.stop_listening()
                 raise StorageError(f"cannot listen on {endpoint}: {error.strerror or error}") from error

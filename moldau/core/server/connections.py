@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from moldau.core.base.workers import Worker
 from moldau.core.net.receive import Budget, ReceivePool
 from moldau.core.server.context import Services
 from moldau.core.server.registry import Table
-from moldau.core.server.session import Session
 
 if TYPE_CHECKING:
     from moldau.core.server.config import Endpoint
@@ -21,6 +21,36 @@ REFUSAL_LOG_INTERVAL_MS = 10_000
 # Every connection is looked at within so many ticks, so that ten thousand do not hold up the loop at once.
 TICKS_TO_LOOK = 5
 LOOK_AT_LEAST = 250
+
+
+class Member(Protocol):
+    """What is asked of one connection (`session.Session`)."""
+
+    peer_host: str
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of its answers that wait in memory."""
+
+    @property
+    def untaken(self) -> bool:
+        """Answers were given that the peer has not taken."""
+
+    def overdue(self, now_ms: int) -> str:
+        """Why it has to end; empty when it may stay."""
+
+    def quiesce(self) -> None:
+        """Decide nothing more."""
+
+    def drop(self) -> None:
+        """End at once."""
+
+    def close(self) -> None:
+        """End in order."""
+
+
+# The protocol object of a new connection, and the listener's name it came by.
+SessionMaker = Callable[["Connections", str], asyncio.BufferedProtocol]
 
 
 class Connections:
@@ -56,12 +86,12 @@ class Connections:
         self.answer_bytes_max = config.pipeline_max_bytes
         self.now_ms = services.clock.monotonic_ms()
         self.quiescing = False  # the broker stops: nothing more is decided
-        self._sessions: set[Session] = set()
+        self._sessions: set[Member] = set()
         self._by_host: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
         self._refusal_log_due_ms = self.now_ms
         self._relieving = False
-        self._to_look_at: list[Session] = []
+        self._to_look_at: list[Member] = []
 
     @property
     def count(self) -> int:
@@ -69,10 +99,10 @@ class Connections:
 
     # -- listeners
 
-    async def listen(self, endpoint: Endpoint) -> int:
+    async def listen(self, endpoint: Endpoint, make_session: SessionMaker) -> int:
         """Accept connections at `endpoint`; returns the port (the kernel's choice when 0 was asked)."""
         server = await self.services.loop.create_server(
-            lambda: Session(self, endpoint.name),
+            lambda: make_session(self, endpoint.name),
             endpoint.host or None,
             endpoint.port,
             backlog=self.services.config.socket_listen_backlog_size,
@@ -89,7 +119,7 @@ class Connections:
 
     # -- members
 
-    def admit(self, session: Session) -> bool:
+    def admit(self, session: Member) -> bool:
         """Let a new connection in, unless a limit is reached."""
         config = self.services.config
         host = session.peer_host
@@ -101,7 +131,7 @@ class Connections:
         self._by_host[host] = from_host + 1
         return True
 
-    def left(self, session: Session) -> None:
+    def left(self, session: Member) -> None:
         """A connection that was let in is gone."""
         self._sessions.discard(session)
         left = self._by_host[session.peer_host] - 1
@@ -168,5 +198,5 @@ class Connections:
             session.close()
 
 
-def _held_bytes(session: Session) -> int:
+def _held_bytes(session: Member) -> int:
     return session.held_bytes
