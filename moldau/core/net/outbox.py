@@ -24,7 +24,6 @@ from moldau.core.net.receive import Budget
 COPY_MAX = 64 * KIB
 SEND_AT_ONCE = 4 * MIB
 PROBE_STEP = 128 * KIB
-GATHER_MAX = 512
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _MORE = getattr(socket, "MSG_MORE", 0)
 
